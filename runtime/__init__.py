@@ -1,0 +1,1 @@
+"""Settings, connections, wiring and the local stack."""
