@@ -1,0 +1,118 @@
+"""The step that writes the words of a moment and checks them before anybody sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from pydantic import BaseModel, ConfigDict
+from temporalio import activity
+
+from domain.facts import audience_rule, build_facts, draft_hash, promise_is_literal, rule_text
+from domain.incident import AudienceCount, Draft, Drafted, IncidentState
+from domain.message import CLOSING, DraftVersion, Finding, Moment
+from domain.policy import Policy
+from domain.ports import (
+    Audiences,
+    Clock,
+    Drafter,
+    DraftRequest,
+    Drafts,
+    IncidentRecords,
+    Policies,
+)
+
+Validate = Callable[[DraftVersion, Policy], Sequence[Finding]]
+
+
+class DraftInput(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    state: IncidentState
+    draft: Draft
+    policy_hash: str
+
+
+class DraftActivities:
+    """Facts in, one validated draft version out; the same request returns the same version."""
+
+    def __init__(
+        self,
+        records: IncidentRecords,
+        audiences: Audiences,
+        policies: Policies,
+        drafts: Drafts,
+        drafter: Drafter,
+        validate: Validate,
+        public_url: str,
+        clock: Clock,
+    ) -> None:
+        self._records = records
+        self._audiences = audiences
+        self._policies = policies
+        self._drafts = drafts
+        self._drafter = drafter
+        self._validate = validate
+        self._public_url = public_url
+        self._clock = clock
+
+    @activity.defn(name="write_draft")
+    async def write_draft(self, request: DraftInput) -> Drafted:
+        """Write a moment's texts for the audience as it is now."""
+        state, draft = request.state, request.draft
+        policy = await self._policies.by_hash(request.policy_hash)
+        audience = await self._audience(state, draft.moment, draft.holding, policy)
+        notes = {}
+        if draft.note_id is not None:
+            notes["message"] = await self._records.note(draft.note_id)
+        facts = build_facts(
+            state,
+            draft.moment,
+            draft.number,
+            audience,
+            policy,
+            notes,
+            self._public_url,
+            stage=draft.stage,
+            holding=draft.holding,
+            next_update_at=draft.next_update_at,
+        )
+        texts = await self._drafter.write(
+            DraftRequest(facts=facts, channels=draft.channels, locales=policy.locales), policy
+        )
+        rule = rule_text(audience_rule(state, policy))
+        version = DraftVersion(
+            incident_id=state.id,
+            version=0,
+            moment=draft.moment,
+            number=draft.number,
+            texts=texts,
+            facts=facts,
+            audience_rule=rule,
+            hash=draft_hash(texts, rule),
+            author=self._drafter.name,
+            created_at=self._clock(),
+        )
+        version = version.model_copy(update={"findings": tuple(self._validate(version, policy))})
+        saved = await self._drafts.save(
+            version, f"draft-{draft.request}", supersede=not draft.holding
+        )
+        return Drafted(
+            request=draft.request,
+            version=saved.version,
+            moment=saved.moment,
+            number=saved.number,
+            hash=saved.hash,
+            invalid=bool(saved.findings),
+            next_update_at=draft.next_update_at,
+            audience=audience,
+            promise_is_literal=promise_is_literal(saved.texts, draft.next_update_at),
+        )
+
+    async def _audience(
+        self, state: IncidentState, moment: Moment, holding: bool, policy: Policy
+    ) -> AudienceCount:
+        """Closings and holding lines go to who was told; all else to who is affected by now."""
+        if moment in CLOSING or holding:
+            return state.audience
+        rule = audience_rule(state, policy)
+        return await self._audiences.snapshot(state.id, rule, policy, self._clock())

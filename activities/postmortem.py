@@ -1,0 +1,158 @@
+"""The steps of a post-mortem: written from the timeline, published after review."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+from temporalio import activity
+
+from domain.facts import audience_rule, build_facts, draft_hash, rule_text
+from domain.incident import IncidentState
+from domain.message import DraftVersion, Facts, Finding, Moment
+from domain.policy import Policy
+from domain.ports import Clock, Drafter, DraftRequest, Drafts, Policies, TimelineEntry
+
+Validate = Callable[[DraftVersion, Policy], Sequence[Finding]]
+
+
+class Story(Protocol):
+    """What the post-mortem is written from, and where its documents are kept."""
+
+    async def timeline(self, incident_id: str) -> Sequence[TimelineEntry]: ...
+
+    async def delivery_counts(self, incident_id: str) -> dict[str, dict[str, int]]: ...
+
+    async def notes(self, incident_id: str) -> Sequence[str]:
+        """The humans' words for customers, oldest first."""
+        ...
+
+    async def save_internal(
+        self, incident_id: str, public: bool, due: datetime | None, markdown: str, version: int
+    ) -> None: ...
+
+    async def finish(
+        self, incident_id: str, state: str, version: int, by: str, at: datetime
+    ) -> None:
+        """Mark it published or completed; the same again changes nothing."""
+        ...
+
+
+class RenderInternal(Protocol):
+    """Writes the internal document."""
+
+    def __call__(
+        self,
+        facts: Facts,
+        timeline: Sequence[TimelineEntry],
+        counts: dict[str, dict[str, int]],
+        policy: Policy,
+    ) -> str: ...
+
+
+class PostMortemInput(BaseModel):
+    """Which incident, and which attempt at its draft (a rejected one is written again)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    state: IncidentState
+    policy_hash: str
+    public: bool
+    attempt: int = 1
+
+
+class PostMortemDraft(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    version: int
+    hash: str
+    invalid: bool
+
+
+class PublishInput(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    incident_id: str
+    version: int
+    public: bool
+    by: str
+
+
+class PostMortemActivities:
+    """Drafts the internal document and the customers' report, and marks the reviewed one."""
+
+    def __init__(
+        self,
+        story: Story,
+        policies: Policies,
+        drafts: Drafts,
+        drafter: Drafter,
+        render_internal: RenderInternal,
+        validate: Validate,
+        public_url: str,
+        clock: Clock,
+    ) -> None:
+        self._story = story
+        self._policies = policies
+        self._drafts = drafts
+        self._drafter = drafter
+        self._render_internal = render_internal
+        self._validate = validate
+        self._public_url = public_url
+        self._clock = clock
+
+    @activity.defn(name="draft_post_mortem")
+    async def draft_post_mortem(self, request: PostMortemInput) -> PostMortemDraft:
+        """Write both documents; what reviewers approve is the draft version's text."""
+        state = request.state
+        policy = await self._policies.by_hash(request.policy_hash)
+        timeline = await self._story.timeline(state.id)
+        notes = await self._story.notes(state.id)
+        facts = build_facts(
+            state,
+            Moment.POST_MORTEM,
+            1,
+            state.audience,
+            policy,
+            {"message": notes[-1]} if notes else {},
+            self._public_url,
+            stage="resolved",
+            published_at=self._clock(),
+        )
+        counts = await self._story.delivery_counts(state.id)
+        internal = self._render_internal(facts, timeline, counts, policy)
+        channels = policy.channels(state.severity, Moment.POST_MORTEM)
+        texts = await self._drafter.write(
+            DraftRequest(facts=facts, channels=channels, locales=policy.locales), policy
+        )
+        rule = rule_text(audience_rule(state, policy))
+        version = DraftVersion(
+            incident_id=state.id,
+            version=0,
+            moment=Moment.POST_MORTEM,
+            number=1,
+            texts=texts,
+            facts=facts,
+            audience_rule=rule,
+            hash=draft_hash(texts, rule),
+            author=self._drafter.name,
+            created_at=self._clock(),
+        )
+        version = version.model_copy(update={"findings": tuple(self._validate(version, policy))})
+        saved = await self._drafts.save(version, f"post-mortem-{request.attempt}", supersede=False)
+        await self._story.save_internal(
+            state.id, request.public, state.post_mortem_due, internal, saved.version
+        )
+        return PostMortemDraft(version=saved.version, hash=saved.hash, invalid=bool(saved.findings))
+
+    @activity.defn(name="publish_post_mortem")
+    async def publish_post_mortem(self, request: PublishInput) -> PostMortemDraft:
+        """Mark the approved version published (or completed, when internal)."""
+        draft = await self._drafts.load(request.incident_id, request.version)
+        done = "published" if request.public else "completed"
+        await self._story.finish(
+            request.incident_id, done, request.version, request.by, self._clock()
+        )
+        return PostMortemDraft(version=draft.version, hash=draft.hash, invalid=bool(draft.findings))

@@ -1,0 +1,1 @@
+"""Pure rules of incident communication: no I/O, no clock, no randomness."""

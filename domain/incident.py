@@ -1,0 +1,393 @@
+"""The incident as data: its state, what can happen to it, and what it can ask for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.message import Channel, Moment
+from domain.signal import AlertBatch, Severity
+
+
+class Stage(StrEnum):
+    SUSPECTED = "suspected"
+    INVESTIGATING = "investigating"
+    IDENTIFIED = "identified"
+    MONITORING = "monitoring"
+    RESOLVED = "resolved"
+    CLOSED = "closed"
+    DISMISSED = "dismissed"
+    FALSE_ALARM = "false_alarm"
+
+
+OVER = frozenset({Stage.CLOSED, Stage.DISMISSED, Stage.FALSE_ALARM})
+
+
+class PostMortemState(StrEnum):
+    NONE = "none"
+    DUE = "due"
+    DRAFTED = "drafted"
+    PUBLISHED = "published"
+    COMPLETED = "completed"
+    NOT_REQUIRED = "not_required"
+
+
+class TimerKind(StrEnum):
+    PROMISE = "promise"
+    PROMISE_REMINDER = "promise_reminder"
+    APPROVAL_REMINDER = "approval_reminder"
+    APPROVAL_ESCALATION = "approval_escalation"
+    STABILITY = "stability"
+    REOPEN_WINDOW = "reopen_window"
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+# ---------------------------------------------------------------- state
+
+
+class AudienceCount(Frozen):
+    """The snapshot's size; `share` is affected ÷ active accounts, None when unknown."""
+
+    audience_id: str | None = None
+    accounts: int = 0
+    recipients: int = 0
+    active_accounts: int | None = None
+    share: float | None = None
+    share_of_customers: float | None = None
+
+
+class Pending(Frozen):
+    """A draft version that waits for a decision."""
+
+    draft: int
+    moment: Moment
+    number: int
+    hash: str
+    channels: tuple[Channel, ...]
+    audience: AudienceCount = AudienceCount()
+    next_update_at: datetime | None = None
+    promise_is_literal: bool = False
+    invalid: bool = False
+    stage: Stage
+    asked_at: datetime
+    approvals: tuple[str, ...] = ()
+    approvals_needed: int = 1
+    escalation_level: int = 0
+
+
+class Promise(Frozen):
+    """The open "next update by"; kept when a message goes out at or before `due`."""
+
+    number: int
+    made_at: datetime
+    due: datetime
+
+
+class PostMortemOffer(Frozen):
+    """A post-mortem draft that waits to be put before its reviewers."""
+
+    version: int
+    hash: str
+    invalid: bool = False
+
+
+class Draft(Frozen):
+    """Write the texts of a moment and answer with `Drafted` carrying the same `request`."""
+
+    kind: Literal["draft"] = "draft"
+    request: int
+    moment: Moment
+    number: int
+    channels: tuple[Channel, ...]
+    stage: Stage
+    holding: bool = False
+    note_id: str | None = None
+    next_update_at: datetime | None = None
+
+
+class IncidentState(Frozen):
+    """All that the incident remembers between two events; carried through continue-as-new."""
+
+    id: str
+    severity: Severity
+    severity_by_human: bool = False
+    severity_stated: bool = False
+    stage: Stage = Stage.SUSPECTED
+    category: str
+    components: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    affected_share: float | None = None
+    started_at: datetime
+    opened_at: datetime
+    confirmed_at: datetime | None = None
+    resolved_at: datetime | None = None
+    dry_run: bool = False
+    watermark: int = 0
+    firing: int = 0
+    reasons: tuple[str, ...] = ()
+
+    audience: AudienceCount = AudienceCount()
+    versions: int = 0
+    broadcasts: int = 0
+    updates: int = 0
+    promises: int = 0
+    steps: int = 0
+    """Counts planned events: names timeline lines so that a retried write is the same line."""
+    targeting: bool = False
+    drafting: Draft | None = None
+    """The draft being written; a newer request replaces it, its answer is then ignored."""
+    holding: Draft | None = None
+    """The holding line being written; it goes out beside whatever waits for a decision."""
+    draft_request: int = 0
+    pending: Pending | None = None
+    offer: PostMortemOffer | None = None
+    announced: bool = False
+    """Customers were sent the start."""
+    ended: bool = False
+    """Customers were sent the end."""
+    last_sent_at: datetime | None = None
+    quiet_since: datetime | None = None
+    """Since when no alert of the incident fires."""
+    promise: Promise | None = None
+    timers: dict[TimerKind, datetime] = Field(default_factory=dict)
+    post_mortem: PostMortemState = PostMortemState.NONE
+    post_mortem_due: datetime | None = None
+    decided: tuple[int, ...] = ()
+    sent: tuple[int, ...] = ()
+
+    @property
+    def next_update_due(self) -> datetime | None:
+        return self.promise.due if self.promise else None
+
+    @property
+    def over(self) -> bool:
+        return self.stage in OVER
+
+
+# ---------------------------------------------------------------- events
+
+
+class AlertsReceived(Frozen):
+    kind: Literal["alerts"] = "alerts"
+    batch: AlertBatch
+
+
+class ImpactConfirmed(Frozen):
+    """A human's word that customers feel it; may name what monitoring could not."""
+
+    kind: Literal["confirmed"] = "confirmed"
+    by: str
+    components: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    severity: Severity | None = None
+
+
+class Dismissed(Frozen):
+    kind: Literal["dismissed"] = "dismissed"
+    by: str
+    reason: str = ""
+
+
+class SeverityChanged(Frozen):
+    kind: Literal["severity"] = "severity"
+    by: str
+    severity: Severity
+    reason: str = ""
+
+
+class UpdatePosted(Frozen):
+    """A human's words for customers; `note_id` names the row that holds them."""
+
+    kind: Literal["update"] = "update"
+    by: str
+    note_id: str
+    stage: Stage | None = None
+
+
+class ResolveRequested(Frozen):
+    kind: Literal["resolve"] = "resolve"
+    by: str
+    note_id: str | None = None
+
+
+class FalseAlarmMarked(Frozen):
+    kind: Literal["false_alarm"] = "false_alarm"
+    by: str
+    note_id: str | None = None
+
+
+class Targeted(Frozen):
+    kind: Literal["targeted"] = "targeted"
+    audience: AudienceCount
+
+
+class Drafted(Frozen):
+    """A version is written and validated; `request` is the `draft_request` it answers."""
+
+    kind: Literal["drafted"] = "drafted"
+    request: int
+    version: int
+    moment: Moment
+    number: int
+    hash: str
+    invalid: bool = False
+    next_update_at: datetime | None = None
+    promise_is_literal: bool = False
+    audience: AudienceCount | None = None
+
+
+class Decided(Frozen):
+    kind: Literal["decided"] = "decided"
+    draft: int
+    decision: Literal["approve", "reject"]
+    by: str
+    role: str = "approver"
+    reason: str = ""
+
+
+class Edited(Frozen):
+    """The edited version stands in PostgreSQL as `version` and replaces the pending one."""
+
+    kind: Literal["edited"] = "edited"
+    draft: int
+    version: int
+    hash: str
+    by: str
+    invalid: bool = False
+    promise_is_literal: bool = False
+
+
+class BroadcastDone(Frozen):
+    """Every row of a broadcast is settled; counts by state."""
+
+    kind: Literal["broadcast_done"] = "broadcast_done"
+    broadcast: int
+    moment: Moment
+    counts: dict[str, int] = Field(default_factory=dict)
+
+
+class TimerFired(Frozen):
+    kind: Literal["timer"] = "timer"
+    timer: TimerKind
+
+
+class PostMortemMoved(Frozen):
+    """The post-mortem child reached a state; `version` is the draft that it offers or published."""
+
+    kind: Literal["post_mortem"] = "post_mortem"
+    state: PostMortemState
+    version: int | None = None
+    hash: str | None = None
+    invalid: bool = False
+
+
+Event = Annotated[
+    AlertsReceived
+    | ImpactConfirmed
+    | Dismissed
+    | SeverityChanged
+    | UpdatePosted
+    | ResolveRequested
+    | FalseAlarmMarked
+    | Targeted
+    | Drafted
+    | Decided
+    | Edited
+    | BroadcastDone
+    | TimerFired
+    | PostMortemMoved,
+    Field(discriminator="kind"),
+]
+
+
+# ---------------------------------------------------------------- actions
+
+
+class Target(Frozen):
+    """Take the audience snapshot (or grow it) and answer with `Targeted`."""
+
+    kind: Literal["target"] = "target"
+
+
+class Decide(Frozen):
+    """Write what became of a version: approved, rejected, superseded or sent."""
+
+    kind: Literal["decide"] = "decide"
+    version: int
+    state: Literal["approved", "rejected", "superseded", "sent"]
+    by: str | None = None
+    reason: str = ""
+
+
+class Broadcast(Frozen):
+    """Send a version on channels; `n` numbers broadcasts, `by` is who or what allowed it."""
+
+    kind: Literal["broadcast"] = "broadcast"
+    n: int
+    version: int
+    hash: str
+    moment: Moment
+    number: int
+    channels: tuple[Channel, ...]
+    audience_id: str | None = None
+    by: str
+    next_update_at: datetime | None = None
+    expires_at: datetime | None = None
+
+
+class OpenPostMortem(Frozen):
+    kind: Literal["open_post_mortem"] = "open_post_mortem"
+    due: datetime | None
+    public: bool
+
+
+class AnswerPostMortem(Frozen):
+    """Hand the reviewers' decision to the post-mortem child."""
+
+    kind: Literal["answer_post_mortem"] = "answer_post_mortem"
+    approved: bool
+    version: int
+    by: str
+
+
+class Note(Frozen):
+    """A line of the timeline; `key` names its words in the catalogs, `data` fills them."""
+
+    kind: Literal["note"] = "note"
+    key: str
+    actor: str = "forewarn"
+    data: dict[str, str] = Field(default_factory=dict)
+    customer_visible: bool = False
+
+
+class SettlePromise(Frozen):
+    """Write a promise: open when made, then kept (at `kept_at`), missed or superseded."""
+
+    kind: Literal["promise"] = "promise"
+    promise: Promise
+    state: Literal["open", "kept", "missed", "superseded"]
+    kept_at: datetime | None = None
+
+
+class Close(Frozen):
+    kind: Literal["close"] = "close"
+
+
+Action = Annotated[
+    Target
+    | Draft
+    | Decide
+    | Broadcast
+    | OpenPostMortem
+    | AnswerPostMortem
+    | Note
+    | SettlePromise
+    | Close,
+    Field(discriminator="kind"),
+]

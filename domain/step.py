@@ -1,0 +1,339 @@
+"""One step of the plan under construction: the next state and the actions asked for so far."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from domain.incident import (
+    Action,
+    AudienceCount,
+    Broadcast,
+    Close,
+    Decide,
+    Draft,
+    IncidentState,
+    Note,
+    OpenPostMortem,
+    Pending,
+    PostMortemState,
+    Promise,
+    SettlePromise,
+    Stage,
+    Target,
+    TimerKind,
+)
+from domain.message import CLOSING, Channel, Gate, Moment
+from domain.policy import GateRule, Policy
+from domain.signal import Severity
+
+STAFF_CHANNELS = frozenset({Channel.INTERNAL, Channel.TICKET})
+# Decisions on older versions are answered "superseded"; so many recent ones are told apart.
+REMEMBERED = 50
+# Customers read a promise to the minute; below this rhythm (drills, demos) to the second.
+MINUTE_RHYTHM = timedelta(minutes=5)
+
+
+class Step:
+    """Collects what one event changes; `state` and `actions` are the plan's answer."""
+
+    def __init__(self, state: IncidentState, now: datetime, policy: Policy) -> None:
+        self.state = state.model_copy(update={"steps": state.steps + 1})
+        self.now = now
+        self.policy = policy
+        self.actions: list[Action] = []
+
+    def set(self, **changes: Any) -> None:
+        """Change fields of the state."""
+        self.state = self.state.model_copy(update=changes)
+
+    def note(self, key: str, actor: str = "forewarn", visible: bool = False, **data: Any) -> None:
+        """Add a timeline line; its words are in the catalogs under `key`."""
+        texts = {k: str(v) for k, v in data.items() if v is not None and v != ""}
+        self.actions.append(Note(key=key, actor=actor, data=texts, customer_visible=visible))
+
+    def stage(self, stage: Stage, visible: bool = False) -> None:
+        if stage is not self.state.stage:
+            self.note("stage_changed", visible=visible, old=self.state.stage, stage=stage)
+            self.set(stage=stage)
+
+    # Timers
+
+    def arm(self, kind: TimerKind, at: datetime) -> None:
+        self.set(timers={**self.state.timers, kind: at})
+
+    def disarm(self, *kinds: TimerKind) -> None:
+        self.set(timers={k: v for k, v in self.state.timers.items() if k not in kinds})
+
+    # Audience and drafts
+
+    def target(self) -> None:
+        if not self.state.targeting:
+            self.set(targeting=True)
+            self.actions.append(Target())
+
+    def draft(self, moment: Moment, note_id: str | None = None, stage: Stage | None = None) -> None:
+        """Ask for a moment's texts; whatever is pending or being written is superseded by it."""
+        state = self.state
+        channels = self.policy.channels(state.severity, moment)
+        if not channels:
+            self.note("no_channels", moment=moment, severity=state.severity)
+            return
+        self.withdraw()
+        number = state.updates + 1 if moment is Moment.UPDATE else 1
+        draft = self._request(moment, number, channels, note_id, stage or state.stage, False)
+        self.set(drafting=draft)
+        self.actions.append(draft)
+
+    def draft_holding_line(self) -> None:
+        """Ask for the fixed words that keep a promise; a pending draft stays as it is."""
+        channels = self.policy.channels(self.state.severity, Moment.UPDATE)
+        draft = self._request(
+            Moment.UPDATE, self.state.updates, channels, None, self.state.stage, True
+        )
+        self.set(holding=draft)
+        self.actions.append(draft)
+
+    def _request(
+        self,
+        moment: Moment,
+        number: int,
+        channels: tuple[Channel, ...],
+        note_id: str | None,
+        stage: Stage,
+        holding: bool,
+    ) -> Draft:
+        request = self.state.draft_request + 1
+        self.set(draft_request=request)
+        promises = moment not in CLOSING and moment is not Moment.POST_MORTEM
+        return Draft(
+            request=request,
+            moment=moment,
+            number=number,
+            channels=channels,
+            stage=stage,
+            holding=holding,
+            note_id=note_id,
+            next_update_at=self.next_due(self.now) if promises else None,
+        )
+
+    def withdraw(self) -> None:
+        """Take back the pending version and the draft being written."""
+        pending = self.state.pending
+        if pending is not None:
+            self.actions.append(Decide(version=pending.draft, state="superseded"))
+            self.remember_decided(pending.draft, as_sent=False, decided=False)
+        self.set(pending=None, drafting=None)
+        self.disarm(TimerKind.APPROVAL_REMINDER, TimerKind.APPROVAL_ESCALATION)
+
+    def remember_decided(self, version: int, *, as_sent: bool, decided: bool = True) -> None:
+        if as_sent:
+            self.set(sent=(*self.state.sent, version)[-REMEMBERED:])
+        elif decided:
+            self.set(decided=(*self.state.decided, version)[-REMEMBERED:])
+
+    # Gates
+
+    def gate_rule(self, moment: Moment, channel: Channel, holding: bool = False) -> GateRule:
+        return self.policy.gate_rule(
+            self.state.severity, moment, channel, self.state.category, holding
+        )
+
+    def split(
+        self, moment: Moment, channels: tuple[Channel, ...], holding: bool
+    ) -> tuple[tuple[Channel, ...], tuple[Channel, ...]]:
+        """Channels that may go at once, and those that wait for a decision."""
+        gates = {
+            c: self.policy.gate(self.state.severity, moment, c, self.state.category, holding)
+            for c in channels
+        }
+        auto = tuple(c for c in channels if gates[c] is Gate.AUTO)
+        return auto, tuple(c for c in channels if gates[c] is Gate.APPROVE)
+
+    def put_before_approvers(self, pending: Pending) -> None:
+        self.set(pending=pending)
+        self.note(
+            "asked",
+            version=pending.draft,
+            moment=pending.moment,
+            who=self.approver(0),
+            channels=", ".join(pending.channels),
+        )
+        self.arm(TimerKind.APPROVAL_REMINDER, self.now + self.policy.approval.remind_after)
+        self.arm(TimerKind.APPROVAL_ESCALATION, self.now + self.policy.approval.escalate_after)
+
+    def approver(self, level: int) -> str | None:
+        """Who is asked at an escalation level; None past the end of the chain."""
+        role = self.policy.categories[self.state.category].approver_role
+        chain = self.policy.people.roles.get(role, ())
+        return chain[level] if level < len(chain) else None
+
+    # Sending
+
+    def broadcast(self, pending: Pending, channels: tuple[Channel, ...], by: str) -> None:
+        """Send a version on channels; customers hearing it moves stage, promise and closure."""
+        state = self.state
+        for_customers = bool(set(channels) - STAFF_CHANNELS)
+        due = self.promised(pending) if for_customers else pending.next_update_at
+        n = state.broadcasts + 1
+        self.set(broadcasts=n)
+        self.actions.append(
+            Broadcast(
+                n=n,
+                version=pending.draft,
+                hash=pending.hash,
+                moment=pending.moment,
+                number=pending.number,
+                channels=channels,
+                audience_id=pending.audience.audience_id,
+                by=by,
+                next_update_at=due,
+                expires_at=self.now + self.policy.delivery.expires_after,
+            )
+        )
+        self.note(
+            "broadcast_started",
+            visible=for_customers,
+            version=pending.draft,
+            moment=pending.moment,
+            number=pending.number,
+            n=n,
+            channels=", ".join(channels),
+            by=by,
+        )
+        if for_customers:
+            self.actions.append(Decide(version=pending.draft, state="sent", by=by))
+            self.remember_decided(pending.draft, as_sent=True)
+            self._told_customers(pending, due)
+
+    def _told_customers(self, pending: Pending, due: datetime | None) -> None:
+        self.set(audience=pending.audience)
+        if pending.moment is Moment.POST_MORTEM:
+            return
+        self.set(announced=True, last_sent_at=self.now)
+        if pending.moment is Moment.UPDATE:
+            self.set(updates=max(self.state.updates, pending.number))
+        self.keep_promise()
+        if pending.moment in CLOSING:
+            self.end(pending)
+        else:
+            self.promise(due)
+            self.set(ended=False)
+
+    def end(self, pending: Pending) -> None:
+        """Customers are told the end: no promise is open any more."""
+        self.set(ended=True, holding=None)
+        self.disarm(TimerKind.PROMISE, TimerKind.PROMISE_REMINDER, TimerKind.STABILITY)
+        if pending.moment is Moment.RESOLUTION:
+            self.settle_resolution()
+        else:
+            self.close(Stage.FALSE_ALARM)
+
+    def close(self, stage: Stage) -> None:
+        """Nothing more can happen: no timer, no draft, no decision."""
+        if self.state.post_mortem is PostMortemState.NONE:
+            self.set(post_mortem=PostMortemState.NOT_REQUIRED)
+        self.stage(stage)
+        self.set(timers={}, pending=None, drafting=None, holding=None)
+        self.actions.append(Close())
+
+    def settle_resolution(self) -> None:
+        """The incident is over for customers; the post-mortem duty and the re-open window begin."""
+        state, severity = self.state, self.policy.severities[self.state.severity]
+        self.set(resolved_at=state.resolved_at or self.now)
+        self.stage(Stage.RESOLVED, visible=True)
+        self.arm(TimerKind.REOPEN_WINDOW, self.now + self.policy.grouping.reopen_within)
+        if state.post_mortem is not PostMortemState.NONE:
+            return
+        duty = severity.post_mortem
+        if duty.kind == "none" or not state.announced:
+            self.set(post_mortem=PostMortemState.NOT_REQUIRED)
+            return
+        due = self.now + duty.within if duty.within else None
+        self.set(post_mortem=PostMortemState.DUE, post_mortem_due=due)
+        self.actions.append(OpenPostMortem(due=due, public=duty.kind == "public"))
+        self.note("post_mortem_due", due=due.isoformat() if due else None)
+
+    # Promises
+
+    def next_due(self, since: datetime) -> datetime | None:
+        """When the next update is due after one sent at `since`; None without a rhythm."""
+        every = self.policy.severities[self.state.severity].update_every
+        if every is None:
+            return None
+        due = since + every
+        if every >= MINUTE_RHYTHM:
+            return due.replace(second=0, microsecond=0)
+        return due.replace(microsecond=0)
+
+    def promised(self, pending: Pending) -> datetime | None:
+        """The due time a message states: as the approver saw it, unless the decision came late."""
+        shown = pending.next_update_at
+        every = self.policy.severities[self.state.severity].update_every
+        if shown is None or every is None:
+            return shown
+        prompt = self.now - pending.asked_at <= every / 6
+        return shown if pending.promise_is_literal or prompt else self.next_due(self.now)
+
+    def promise(self, due: datetime | None) -> None:
+        """Make a promise and set its timers; None makes none."""
+        self.disarm(TimerKind.PROMISE, TimerKind.PROMISE_REMINDER)
+        if due is None:
+            return
+        made = Promise(number=self.state.promises + 1, made_at=self.now, due=due)
+        self.set(promise=made, promises=made.number)
+        self.actions.append(SettlePromise(promise=made, state="open"))
+        self.note("promise_made", visible=False, due=due.isoformat())
+        self.arm(TimerKind.PROMISE, max(self.now, due - self.policy.promises.holding_lead))
+        remind = due - self.policy.promises.remind_before
+        if remind > self.now:
+            self.arm(TimerKind.PROMISE_REMINDER, remind)
+
+    def keep_promise(self) -> None:
+        """A message goes out: the open promise is kept, or was missed."""
+        open_promise = self.state.promise
+        if open_promise is None:
+            return
+        kept = self.now <= open_promise.due
+        self.actions.append(
+            SettlePromise(
+                promise=open_promise,
+                state="kept" if kept else "missed",
+                kept_at=self.now,
+            )
+        )
+        self.note("promise_kept" if kept else "promise_missed", due=open_promise.due.isoformat())
+        self.set(promise=None)
+        self.disarm(TimerKind.PROMISE, TimerKind.PROMISE_REMINDER)
+
+    def recompute_promise(self) -> None:
+        """A new rhythm counts from the last update sent, never past what customers were told."""
+        told, sent = self.state.promise, self.state.last_sent_at
+        if told is None or sent is None:
+            return
+        due = self.next_due(sent)
+        if due is None or due >= told.due:
+            return
+        self.actions.append(SettlePromise(promise=told, state="superseded"))
+        self.set(promise=None)
+        self.promise(due)
+
+    # Severity
+
+    def worsen(self, severity: Severity, reason: str, by: str = "forewarn") -> None:
+        """Set a severity and let rhythm and gates follow."""
+        self.note(
+            "severity_changed",
+            actor=by,
+            visible=False,
+            old=self.state.severity,
+            severity=severity,
+            reason=reason,
+        )
+        self.set(severity=severity)
+        self.recompute_promise()
+
+
+def audience_or(state: IncidentState, audience: AudienceCount | None) -> AudienceCount:
+    """The audience a draft was made for, else the one the incident already has."""
+    return audience if audience is not None else state.audience

@@ -1,0 +1,193 @@
+"""What Temporal carries to and from the workflows: one model per handler, ids and facts only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from domain.incident import (
+    Decided,
+    Dismissed,
+    Edited,
+    FalseAlarmMarked,
+    ImpactConfirmed,
+    IncidentState,
+    Pending,
+    ResolveRequested,
+    SeverityChanged,
+    Stage,
+    UpdatePosted,
+)
+from domain.signal import AlertBatch, Severity
+
+
+class Message(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class TimelineLine(Message):
+    """One line of the query `timeline`: keys and figures, the words are in PostgreSQL."""
+
+    at: datetime
+    key: str
+    actor: str
+    data: dict[str, str] = Field(default_factory=dict)
+
+
+class IncidentStart(Message):
+    """Input of `Incident`; `state` is set when a run continues an earlier one."""
+
+    incident_id: str
+    policy_hash: str
+    batch: AlertBatch
+    dry_run: bool = False
+    opened_at: datetime
+    state: IncidentState | None = None
+    lines: tuple[TimelineLine, ...] = ()
+    broadcasting: tuple[int, ...] = ()
+
+
+class DecideInput(Message):
+    """A decision by id. `role` is what the caller was found to have, checked at the door."""
+
+    draft: int
+    decision: Literal["approve", "reject", "edit"]
+    by: str = "temporal"
+    role: str = "approver"
+    reason: str = ""
+    edited_version: int | None = None
+    edited_hash: str | None = None
+    invalid: bool = False
+    promise_is_literal: bool = False
+
+    def event(self) -> Decided | Edited:
+        if self.decision == "edit":
+            return Edited(
+                draft=self.draft,
+                version=self.edited_version or 0,
+                hash=self.edited_hash or "",
+                by=self.by,
+                invalid=self.invalid,
+                promise_is_literal=self.promise_is_literal,
+            )
+        return Decided(
+            draft=self.draft,
+            decision=self.decision,
+            by=self.by,
+            role=self.role,
+            reason=self.reason,
+        )
+
+
+class DecideResult(Message):
+    draft: int
+    state: str
+
+
+class PostUpdateInput(Message):
+    by: str
+    note_id: str
+    stage: str | None = None
+
+    def event(self) -> UpdatePosted:
+        stage = Stage(self.stage) if self.stage else None
+        return UpdatePosted(by=self.by, note_id=self.note_id, stage=stage)
+
+
+class ChangeSeverityInput(Message):
+    by: str
+    severity: str
+    reason: str = ""
+
+    def event(self) -> SeverityChanged:
+        return SeverityChanged(by=self.by, severity=Severity(self.severity), reason=self.reason)
+
+
+class ConfirmInput(Message):
+    by: str
+    components: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    severity: str | None = None
+
+    def event(self) -> ImpactConfirmed:
+        severity = Severity(self.severity) if self.severity else None
+        return ImpactConfirmed(
+            by=self.by, components=self.components, regions=self.regions, severity=severity
+        )
+
+
+class DismissInput(Message):
+    by: str
+    reason: str = ""
+
+    def event(self) -> Dismissed:
+        return Dismissed(by=self.by, reason=self.reason)
+
+
+class ResolveInput(Message):
+    by: str
+    note_id: str | None = None
+
+    def event(self) -> ResolveRequested:
+        return ResolveRequested(by=self.by, note_id=self.note_id)
+
+
+class FalseAlarmInput(Message):
+    by: str
+    note_id: str | None = None
+
+    def event(self) -> FalseAlarmMarked:
+        return FalseAlarmMarked(by=self.by, note_id=self.note_id)
+
+
+class CommandResult(Message):
+    stage: str
+    severity: str
+
+
+class StatusView(Message):
+    """Answer of the query `status`."""
+
+    incident_id: str
+    severity: str
+    stage: str
+    category: str
+    components: tuple[str, ...]
+    regions: tuple[str, ...]
+    audience_accounts: int
+    audience_recipients: int
+    next_update_due: datetime | None
+    post_mortem: str
+    dry_run: bool
+    broadcasts: int
+
+
+class PendingView(Message):
+    """Answer of the query `pending_draft`."""
+
+    pending: Pending | None
+
+
+class PostMortemStart(Message):
+    """Input of `PostMortem`; `state` is the incident as it was when it was resolved."""
+
+    incident_id: str
+    policy_hash: str
+    public: bool
+    due: datetime | None
+    state: IncidentState
+
+
+class PostMortemAnswer(Message):
+    """Signal `answered` to `PostMortem`: the reviewers' decision on a version."""
+
+    approved: bool
+    version: int
+    by: str
+
+
+class PostMortemResult(Message):
+    state: str
+    version: int | None = None

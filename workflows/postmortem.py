@@ -1,0 +1,94 @@
+"""The post-mortem of an incident: drafted from the timeline, reviewed, published or completed.
+
+The incident puts the draft before its reviewers and passes their decision on, so that every
+decision on words is taken in one place. A rejected draft is written again.
+"""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+with workflow.unsafe.imports_passed_through():
+    from activities.postmortem import PostMortemDraft, PostMortemInput, PublishInput
+    from domain.incident import PostMortemMoved, PostMortemState
+
+from workflows import names, options
+from workflows.messages import PostMortemAnswer, PostMortemResult, PostMortemStart
+
+
+@workflow.defn(name=names.POST_MORTEM)
+class PostMortem:
+    @workflow.init
+    def __init__(self, start: PostMortemStart) -> None:
+        self._start = start
+        self._answers: list[PostMortemAnswer] = []
+
+    @workflow.run
+    async def run(self, start: PostMortemStart) -> PostMortemResult:
+        attempt = 0
+        while True:
+            attempt += 1
+            await self._draft(attempt)
+            await workflow.wait_condition(lambda: bool(self._answers))
+            answer = self._answers.pop(0)
+            if answer.approved:
+                return await self._publish(answer)
+
+    @workflow.signal(name="answered")
+    def answered(self, answer: PostMortemAnswer) -> None:
+        self._answers.append(answer)
+
+    async def _draft(self, attempt: int) -> None:
+        workflow.set_current_details(f"Drafting, attempt {attempt}")
+        draft = await workflow.execute_activity(
+            "draft_post_mortem",
+            PostMortemInput(
+                state=self._start.state,
+                policy_hash=self._start.policy_hash,
+                public=self._start.public,
+                attempt=attempt,
+            ),
+            task_queue=names.QUEUE_DRAFTING,
+            result_type=PostMortemDraft,
+            **options.DRAFTING,
+            summary="Draft the post-mortem from the timeline",
+        )
+        workflow.set_current_details(f"Draft {draft.version} waits for its reviewers")
+        await self._tell_incident(
+            PostMortemMoved(
+                state=PostMortemState.DRAFTED,
+                version=draft.version,
+                hash=draft.hash,
+                invalid=draft.invalid,
+            )
+        )
+
+    async def _publish(self, answer: PostMortemAnswer) -> PostMortemResult:
+        public = self._start.public
+        published = await workflow.execute_activity(
+            "publish_post_mortem",
+            PublishInput(
+                incident_id=self._start.incident_id,
+                version=answer.version,
+                public=public,
+                by=answer.by,
+            ),
+            result_type=PostMortemDraft,
+            **options.PROJECTION,
+            summary=f"Publish draft {answer.version}" if public else "Complete, internally",
+        )
+        state = PostMortemState.PUBLISHED if public else PostMortemState.COMPLETED
+        await self._tell_incident(
+            PostMortemMoved(
+                state=state,
+                version=published.version,
+                hash=published.hash,
+            )
+        )
+        return PostMortemResult(state=state, version=published.version)
+
+    async def _tell_incident(self, moved: PostMortemMoved) -> None:
+        incident = workflow.get_external_workflow_handle(
+            names.incident_workflow_id(self._start.incident_id)
+        )
+        await incident.signal("post_mortem_moved", moved)
