@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -13,7 +13,15 @@ from domain.facts import audience_rule, build_facts, draft_hash, rule_text
 from domain.incident import IncidentState
 from domain.message import DraftVersion, Facts, Finding, Moment
 from domain.policy import Policy
-from domain.ports import Clock, Drafter, DraftRequest, Drafts, Policies, TimelineEntry
+from domain.ports import (
+    ChannelCounts,
+    Clock,
+    Drafter,
+    DraftRequest,
+    Drafts,
+    Policies,
+    TimelineEntry,
+)
 
 Validate = Callable[[DraftVersion, Policy], Sequence[Finding]]
 
@@ -23,7 +31,7 @@ class Story(Protocol):
 
     async def timeline(self, incident_id: str) -> Sequence[TimelineEntry]: ...
 
-    async def delivery_counts(self, incident_id: str) -> dict[str, dict[str, int]]: ...
+    async def delivery_counts(self, incident_id: str) -> Mapping[str, ChannelCounts]: ...
 
     async def notes(self, incident_id: str) -> Sequence[str]:
         """The humans' words for customers, oldest first."""
@@ -47,7 +55,7 @@ class RenderInternal(Protocol):
         self,
         facts: Facts,
         timeline: Sequence[TimelineEntry],
-        counts: dict[str, dict[str, int]],
+        counts: Mapping[str, ChannelCounts],
         policy: Policy,
     ) -> str: ...
 

@@ -118,6 +118,7 @@ class IncidentState(Frozen):
     severity: Severity
     severity_by_human: bool = False
     severity_stated: bool = False
+    regions_by_human: bool = False
     stage: Stage = Stage.SUSPECTED
     category: str
     components: tuple[str, ...] = ()

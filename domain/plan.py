@@ -40,7 +40,7 @@ from domain.incident import (
 )
 from domain.message import Channel, Moment
 from domain.policy import Policy
-from domain.signal import AlertBatch
+from domain.signal import AlertBatch, Severity
 from domain.step import STAFF_CHANNELS, Step, audience_or
 
 ACTIVE = frozenset({Stage.INVESTIGATING, Stage.IDENTIFIED, Stage.MONITORING})
@@ -49,12 +49,15 @@ ACTIVE = frozenset({Stage.INVESTIGATING, Stage.IDENTIFIED, Stage.MONITORING})
 def open_incident(
     incident_id: str, batch: AlertBatch, opened_at: datetime, dry_run: bool
 ) -> IncidentState:
-    """The state before the first event: suspected, as the first alerts describe it."""
+    """The state before the first event: suspected, as the first alerts describe it.
+
+    A batch in which nothing fires any more (the end overtook the start) opens as the mildest.
+    """
     return IncidentState(
         id=incident_id,
-        severity=batch.severity,
+        severity=batch.severity or Severity.P4,
         severity_stated=batch.severity_stated,
-        category=batch.category,
+        category=batch.category or "local_degradation",
         components=batch.components,
         regions=batch.regions,
         affected_share=batch.affected_share,
@@ -164,21 +167,31 @@ def _alerts(step: Step, event: AlertsReceived) -> None:
 def _merge_scope(step: Step, batch: AlertBatch) -> bool:
     """Take in what the batch adds to components, regions and share; True when scope grew."""
     state = step.state
+    if batch.severity is None:
+        return False
     components = tuple(dict.fromkeys((*state.components, *batch.components)))
-    everywhere = bool(state.components) and not state.regions
-    regions = () if everywhere else tuple(dict.fromkeys((*state.regions, *batch.regions)))
-    if batch.components and not batch.regions and state.regions:
-        regions = ()
+    regions = _merged_regions(state, batch)
     shares = [s for s in (state.affected_share, batch.affected_share) if s is not None]
     grown = components != state.components or regions != state.regions
-    step.set(components=components, regions=regions, affected_share=max(shares) if shares else None)
+    step.set(
+        components=components, regions=regions, affected_share=max(shares) if shares else None
+    )
     return grown
+
+
+def _merged_regions(state: IncidentState, batch: AlertBatch) -> tuple[str, ...]:
+    """No region means all; where a human has named some, an alert without one adds none."""
+    if state.components and not state.regions:
+        return ()
+    if not batch.regions:
+        return state.regions if state.regions_by_human else ()
+    return tuple(dict.fromkeys((*state.regions, *batch.regions)))
 
 
 def _raise_severity(step: Step, batch: AlertBatch) -> None:
     """Alerts make an incident worse, never better: better is a human's word."""
     state = step.state
-    if state.severity_by_human:
+    if batch.severity is None or state.severity_by_human:
         return
     if batch.severity_stated and not state.severity_stated:
         step.set(severity_stated=True)
@@ -250,7 +263,7 @@ def _confirmed(step: Step, event: ImpactConfirmed) -> None:
     if event.components:
         step.set(components=event.components)
     if event.regions:
-        step.set(regions=event.regions)
+        step.set(regions=event.regions, regions_by_human=True)
     if event.severity is not None and event.severity is not step.state.severity:
         step.worsen(event.severity, "stated on confirmation", by=event.by)
     if event.severity is not None:

@@ -65,7 +65,9 @@ class AlertBatch(BaseModel):
     """What a run of stored signals means for their incident: bounded, whatever their number.
 
     Free of outside text, because it enters workflow history. `watermark` is the highest inbox
-    sequence number folded in; `firing` counts the incident's dedup keys that still fire.
+    sequence number folded in; `firing` counts the incident's dedup keys that still fire. What is
+    said of severity, category and scope comes from alerts that fire: `severity` None means that
+    none did, then empty `regions` say nothing; otherwise they mean every region.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -73,9 +75,9 @@ class AlertBatch(BaseModel):
     watermark: int
     received: int
     firing: int
-    severity: Severity
+    severity: Severity | None = None
     severity_stated: bool = False
-    category: str
+    category: str | None = None
     confirms: bool = False
     affected_share: Share | None = None
     components: tuple[str, ...] = ()

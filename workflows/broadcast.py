@@ -102,9 +102,7 @@ class Broadcast:
                 raise end
         return all(ends)
 
-    async def _channel(
-        self, broadcast_id: int, channel: Channel, counts: ChannelCounts
-    ) -> bool:
+    async def _channel(self, broadcast_id: int, channel: Channel, counts: ChannelCounts) -> bool:
         shards = min(MOST_SHARDS, max(1, -(-counts.pending // ROWS_PER_SHARD)))
         probe = False
         while self._rounds < MOST_ROUNDS:
@@ -130,7 +128,10 @@ class Broadcast:
         return await workflow.execute_activity_method(
             DeliverActivities.deliver,
             DeliverInput(
-                broadcast_id=broadcast_id, spec=self._spec, channel=channel, shard=shard,
+                broadcast_id=broadcast_id,
+                spec=self._spec,
+                channel=channel,
+                shard=shard,
                 probe=probe,
             ),
             task_queue=names.QUEUE_DELIVERY,
@@ -170,16 +171,15 @@ class Broadcast:
                 totals[state] = totals.get(state, 0) + number
         self._show("Done")
         return BroadcastResult(
-            broadcast_id=final.broadcast_id, channels=final.counts,
+            broadcast_id=final.broadcast_id,
+            channels=final.counts,
             totals=ChannelCounts.model_validate(totals),
         )
 
     async def _tell_incident(self, counts: dict[str, int]) -> None:
         """Signal the incident, which may be over and gone by now."""
         spec = self._spec
-        handle = workflow.get_external_workflow_handle(
-            names.incident_workflow_id(spec.incident_id)
-        )
+        handle = workflow.get_external_workflow_handle(names.incident_workflow_id(spec.incident_id))
         done = BroadcastDone(broadcast=spec.n, moment=spec.moment, counts=counts)
         try:
             await handle.signal("broadcast_done", done)

@@ -1,0 +1,112 @@
+"""The hash chain itself: what one entry is, and how it is linked to the one before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from enum import Enum
+
+from sqlalchemy import insert, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.db.models import AuditRow
+
+# One lock for the one chain; held from reading the head to the commit.
+_CHAIN_LOCK = 0x464F5245
+_LOCK = text("SELECT pg_advisory_xact_lock(:key)")
+HEAD = select(AuditRow.seq, AuditRow.hash).order_by(AuditRow.seq.desc()).limit(1)
+GENESIS = bytes(32)
+
+Plain = str | int | bool | None | list["Plain"] | dict[str, "Plain"]
+
+
+async def append_in(
+    conn: AsyncConnection,
+    kind: str,
+    actor: str,
+    body: Mapping[str, object],
+    at: datetime,
+    incident_id: str | None = None,
+) -> int:
+    """Add one entry within the caller's transaction.
+
+    Call it after the transaction's row locks are taken, and soon before its commit: the chain is
+    locked from here on, and whoever waits for it must not be waited for.
+    """
+    # A statement of its own: the next one must see what was committed during the wait.
+    await conn.execute(_LOCK, {"key": _CHAIN_LOCK})
+    row = (await conn.execute(HEAD)).first()
+    seq, previous = (row.seq + 1, bytes(row.hash)) if row else (1, GENESIS)
+    content = {str(k): plain(v) for k, v in body.items()}
+    digest = entry_hash(previous, seq, at, kind, actor, incident_id, content)
+    await conn.execute(
+        insert(AuditRow).values(
+            seq=seq,
+            at=at,
+            kind=kind,
+            actor=actor,
+            incident_id=incident_id,
+            body=content,
+            prev_hash=previous,
+            hash=digest,
+        )
+    )
+    return seq
+
+
+def entry_hash(
+    previous: bytes,
+    seq: int,
+    at: datetime,
+    kind: str,
+    actor: str,
+    incident_id: str | None,
+    body: Mapping[str, object],
+) -> bytes:
+    """SHA-256 over the previous hash and the entry as canonical JSON."""
+    entry = {
+        "seq": seq,
+        "at": at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "kind": kind,
+        "actor": actor,
+        "incident_id": incident_id,
+        "body": body,
+    }
+    return hashlib.sha256(previous + canonical(entry)).digest()
+
+
+def canonical(value: object) -> bytes:
+    """The one JSON form of a value: sorted keys, no blanks, UTF-8."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def plain(value: object) -> Plain:
+    """The value as JSON that PostgreSQL gives back unchanged: numbers with a fraction as text."""
+    match value:
+        case None | bool():
+            return value
+        case Enum():
+            return plain(value.value)
+        case int():
+            return int(value)
+        case float():
+            return repr(value)
+        case datetime():
+            return value.astimezone(UTC).isoformat()
+        case str():
+            # jsonb holds neither NUL nor half a character.
+            return value.replace("\x00", "").encode("utf-8", "replace").decode()
+        case Mapping():
+            return {str(plain(k)): plain(v) for k, v in value.items()}
+        case Sequence() | set() | frozenset():
+            return [
+                plain(v) for v in (sorted(value) if isinstance(value, set | frozenset) else value)
+            ]
+        case _:
+            return plain(str(value))
+
+
+def anchor(seq: int, digest: bytes) -> str:
+    return f"{seq}:{bytes(digest).hex()}"

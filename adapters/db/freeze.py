@@ -1,0 +1,250 @@
+"""Freezes a broadcast's audience into ledger rows: one statement per channel, whatever its size."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from adapters.db.closure import CLOSING_MOMENTS
+from domain.message import CLOSING, FOR_ALL, PER_ACCOUNT, PER_CONTACT, Channel, Moment
+from domain.policy import Policy
+from domain.ports import BroadcastSpec
+from domain.signal import Severity
+
+STAFF_CHANNELS = frozenset({Channel.INTERNAL, Channel.TICKET})
+# These go to those who were told and to nobody else.
+TOLD_ONLY = CLOSING | {Moment.POST_MORTEM}
+# Where a channel's address stands; in-app needs none, the banner knows its account.
+_ADDRESS = {
+    Channel.EMAIL: "c.email",
+    Channel.SMS: "c.phone",
+    Channel.IN_APP: "NULL::text",
+    Channel.SLACK: "a.slack_channel",
+    Channel.TEAMS: "a.teams_webhook",
+}
+
+# A row that is being sent now may yet fail: `sure` says that it reached somebody, or may have.
+_TOLD = """
+    told AS (
+        SELECT d.recipient, max(d.account_id) AS account_id, max(d.why) AS why,
+               (array_agg(d.name ORDER BY d.id DESC))[1] AS name,
+               (array_agg(d.address ORDER BY d.id DESC))[1] AS address,
+               (array_agg(d.locale ORDER BY d.id DESC))[1] AS locale,
+               (array_agg(d.timezone ORDER BY d.id DESC))[1] AS timezone,
+               bool_or(d.state <> 'sending') AS sure
+        FROM deliveries d JOIN broadcasts b ON b.id = d.broadcast_id
+        WHERE d.incident_id = :incident AND d.channel = :channel AND b.n < :n
+          AND b.moment <> 'executive'
+          AND (d.state IN ('sent', 'unknown', 'sending')
+               OR (:dry_run AND d.state = 'suppressed' AND d.reason = 'dry_run'))
+        GROUP BY d.recipient
+    )
+"""
+
+# Expects `seen` with recipient, address, told, sure, allowed (by preference), segment.
+_JUDGED = """
+    judged AS (
+        SELECT s.*, CASE
+            WHEN NOT :configured THEN 'not_configured'
+            WHEN NOT s.allowed THEN 'preference'
+            WHEN :addressed AND s.address IS NULL THEN 'no_address'
+            WHEN x.reason IS NOT NULL THEN x.reason
+            WHEN :by_segment AND NOT s.told
+                 AND NOT coalesce(s.segment = ANY(:segments), false) THEN 'segment'
+            END AS refused
+        FROM seen s
+        LEFT JOIN (SELECT lower(address) AS address, min(reason) AS reason
+                   FROM suppressions WHERE channel = :channel GROUP BY 1) x
+          ON x.address = lower(coalesce(s.address, s.recipient))
+    ),
+    ranked AS (
+        SELECT j.*, CASE
+            WHEN j.refused IS NOT NULL THEN j.refused
+            WHEN j.address IS NOT NULL AND row_number() OVER (
+                PARTITION BY lower(j.address), j.refused IS NULL
+                ORDER BY j.told DESC, j.recipient) > 1 THEN 'duplicate'
+            WHEN :dry_run THEN 'dry_run'
+            END AS suppressed
+        FROM judged j
+    )
+    INSERT INTO deliveries (broadcast_id, incident_id, channel, recipient, account_id, contact_id,
+        name, address, locale, timezone, why, priority, state, reason, settled_at)
+    SELECT :broadcast, :incident, :channel, r.recipient, r.account_id, r.contact_id, r.name,
+        r.address, r.locale, r.timezone, r.why,
+        :rank + CASE WHEN r.segment = ANY(:first_segments) THEN 0 ELSE 1 END,
+        CASE WHEN r.suppressed IS NULL THEN 'pending' ELSE 'suppressed' END,
+        coalesce(r.suppressed, CASE WHEN :told_only AND NOT r.sure THEN 'in_doubt' END),
+        CASE WHEN r.suppressed IS NOT NULL THEN cast(:now AS timestamptz) END
+    FROM ranked r
+"""
+
+
+def _contacts(channel: Channel) -> TextClause:
+    return text(
+        f"""
+        WITH {_TOLD},
+        who AS (
+            SELECT coalesce(m.contact_id, t.recipient) AS recipient,
+                   coalesce(m.account_id, t.account_id) AS account_id,
+                   coalesce(m.reason, t.why) AS why, t.recipient IS NOT NULL AS told,
+                   coalesce(t.sure, true) AS sure, t.name, t.address, t.locale, t.timezone
+            FROM (SELECT contact_id, account_id, reason FROM audience_members
+                  WHERE audience_id = :audience AND NOT :told_only) m
+            FULL JOIN told t ON t.recipient = m.contact_id
+            WHERE m.contact_id IS NOT NULL OR :with_told
+        ),
+        seen AS (
+            SELECT w.recipient, w.recipient AS contact_id, w.why, w.told, w.sure,
+                   coalesce(c.account_id, w.account_id) AS account_id,
+                   CASE WHEN c.id IS NULL THEN w.name ELSE c.name END AS name,
+                   nullif(CASE WHEN c.id IS NULL THEN w.address
+                               ELSE {_ADDRESS[channel]} END, '') AS address,
+                   coalesce(c.locale, w.locale, :locale) AS locale,
+                   coalesce(c.timezone, w.timezone, :timezone) AS timezone,
+                   a.segment,
+                   c.id IS NULL OR :channel = ANY(
+                       CASE WHEN cardinality(c.channels) = 0 THEN ARRAY['email', 'in_app']
+                            ELSE c.channels END) AS allowed
+            FROM who w LEFT JOIN contacts c ON c.id = w.recipient
+            LEFT JOIN accounts a ON a.id = coalesce(c.account_id, w.account_id)
+        ),
+        {_JUDGED}
+        """
+    )
+
+
+def _accounts(channel: Channel) -> TextClause:
+    return text(
+        f"""
+        WITH {_TOLD},
+        members AS (
+            SELECT m.account_id, min(m.reason) AS why
+            FROM audience_members m JOIN accounts a ON a.id = m.account_id
+            WHERE m.audience_id = :audience AND NOT :told_only
+              AND a.segment = ANY(:segments) AND nullif({_ADDRESS[channel]}, '') IS NOT NULL
+            GROUP BY m.account_id
+        ),
+        seen AS (
+            SELECT coalesce(m.account_id, t.recipient) AS recipient,
+                   coalesce(m.account_id, t.recipient) AS account_id, NULL::text AS contact_id,
+                   coalesce(m.why, t.why) AS why, t.recipient IS NOT NULL AS told,
+                   coalesce(t.sure, true) AS sure,
+                   CASE WHEN a.id IS NULL THEN t.name ELSE a.name END AS name,
+                   nullif(CASE WHEN a.id IS NULL THEN t.address
+                               ELSE {_ADDRESS[channel]} END, '') AS address,
+                   :locale AS locale, :timezone AS timezone, a.segment, true AS allowed
+            FROM members m FULL JOIN told t ON t.recipient = m.account_id
+            LEFT JOIN accounts a ON a.id = coalesce(m.account_id, t.recipient)
+            WHERE m.account_id IS NOT NULL OR :with_told
+        ),
+        {_JUDGED}
+        """
+    )
+
+
+_EVERYBODY = text(
+    f"""
+    WITH {_TOLD}
+    INSERT INTO deliveries (broadcast_id, incident_id, channel, recipient, locale, timezone, why,
+        priority, state, reason, settled_at)
+    SELECT :broadcast, :incident, :channel, '*', :locale, :timezone, 'everybody', :rank,
+        CASE WHEN s.reason IS NULL THEN 'pending' ELSE 'suppressed' END,
+        coalesce(s.reason, CASE WHEN :told_only AND NOT t.sure THEN 'in_doubt' END),
+        CASE WHEN s.reason IS NOT NULL THEN cast(:now AS timestamptz) END
+    FROM (SELECT CASE WHEN NOT :configured THEN 'not_configured'
+                      WHEN :dry_run THEN 'dry_run' END AS reason) s
+    LEFT JOIN told t ON true
+    WHERE NOT :told_only OR t.recipient IS NOT NULL
+    """
+)
+
+_STATEMENTS = {
+    **{channel: _contacts(channel) for channel in PER_CONTACT},
+    **{channel: _accounts(channel) for channel in PER_ACCOUNT},
+    **dict.fromkeys(FOR_ALL, _EVERYBODY),
+}
+
+# Customers in question get the newer text; rows that are being sent finish.
+_SUPERSEDE = text(
+    """
+    UPDATE deliveries d SET state = 'suppressed', reason = 'superseded',
+        settled_at = cast(:now AS timestamptz), lease_until = NULL
+    FROM broadcasts b
+    WHERE b.id = d.broadcast_id AND d.incident_id = :incident AND b.n < :n
+      AND d.state = 'pending' AND d.channel = ANY(:channels)
+      AND (b.moment = 'executive') = (cast(:moment AS text) = 'executive')
+    """
+)
+
+# As `_SUPERSEDE`, seen from the older broadcast: is there a newer one for this channel?
+SUPERSEDED = f"""
+    EXISTS (
+        SELECT 1 FROM broadcasts l
+        WHERE l.incident_id = b.incident_id AND l.n > b.n
+          AND (l.moment = 'executive') = (b.moment = 'executive')
+          AND (:channel = ANY(l.channels)
+               OR (:channel <> ALL(:staff) AND l.moment = ANY(ARRAY{CLOSING_MOMENTS})
+                   AND NOT l.channels <@ cast(:staff AS text[]))))
+"""
+STAFF = [c.value for c in STAFF_CHANNELS]
+
+
+async def supersede(conn: AsyncConnection, spec: BroadcastSpec, now: object) -> None:
+    """Suppress what earlier broadcasts still have pending; an end speaks for every channel."""
+    channels = set(spec.channels)
+    # The staff's copy of an end goes out while the customers' still waits for approval.
+    if spec.moment in CLOSING and channels - STAFF_CHANNELS:
+        channels |= set(Channel) - STAFF_CHANNELS
+    await conn.execute(
+        _SUPERSEDE,
+        {
+            "incident": spec.incident_id,
+            "n": spec.n,
+            "now": now,
+            "moment": spec.moment.value,
+            "channels": [c.value for c in channels],
+        },
+    )
+
+
+async def freeze(
+    conn: AsyncConnection,
+    broadcast_id: int,
+    spec: BroadcastSpec,
+    policy: Policy,
+    configured: Collection[Channel],
+    now: object,
+) -> None:
+    """Write the rows of every channel of the broadcast."""
+    for channel in dict.fromkeys(spec.channels):
+        # Notes to executives are for the staff, not for the audience.
+        if spec.moment is Moment.EXECUTIVE and channel not in FOR_ALL:
+            continue
+        by_segment = channel in PER_ACCOUNT or channel is Channel.SMS
+        segments = policy.audience.sms_segments
+        if channel in PER_ACCOUNT:
+            segments = policy.audience.chat_segments
+        await conn.execute(
+            _STATEMENTS[channel],
+            {
+                "broadcast": broadcast_id,
+                "incident": spec.incident_id,
+                "n": spec.n,
+                "channel": channel.value,
+                "now": now,
+                "audience": spec.audience_id,
+                "told_only": spec.moment in TOLD_ONLY and channel is not Channel.INTERNAL,
+                "with_told": spec.moment is not Moment.INITIAL,
+                "dry_run": spec.dry_run,
+                "configured": channel in configured,
+                "addressed": channel is not Channel.IN_APP,
+                "by_segment": by_segment,
+                "segments": list(segments),
+                "first_segments": list(policy.delivery.first_segments),
+                "rank": Severity(spec.severity).rank * 10,
+                "locale": policy.locales[0],
+                "timezone": policy.company.timezone,
+            },
+        )

@@ -1,0 +1,142 @@
+"""The statements of the ledger that claim, recover and finish rows."""
+
+from __future__ import annotations
+
+from sqlalchemy import TextClause, text
+
+from adapters.db.freeze import SUPERSEDED
+from domain.incident import Stage
+from domain.message import CLOSING, Moment
+
+# An incident in one of these stages has been ended: older words must not go out any more.
+ENDED = [s.value for s in (Stage.RESOLVED, Stage.CLOSED, Stage.DISMISSED, Stage.FALSE_ALARM)]
+LASTING = [m.value for m in CLOSING | {Moment.POST_MORTEM}]
+
+OPEN = text(
+    """
+    INSERT INTO broadcasts (incident_id, n, version, hash, moment, number, severity, stage,
+        channels, dry_run, allowed_by, policy_hash, correlation_id, next_update_at, expires_at,
+        created_at)
+    VALUES (:incident_id, :n, :version, :hash, :moment, :number, :severity, :stage, :channels,
+        :dry_run, :allowed_by, :policy_hash, :correlation_id, :next_update_at, :expires_at, :now)
+    ON CONFLICT (incident_id, n) DO NOTHING RETURNING id
+    """
+)
+
+# One statement, so that the kill switch and the staleness guard cost no round trip of their own.
+_GATE = f"""
+    gate AS MATERIALIZED (
+        SELECT EXISTS (SELECT 1 FROM switches WHERE name = 'sends_paused' AND active) AS paused,
+            CASE WHEN {SUPERSEDED} THEN 'superseded'
+                 WHEN b.expires_at <= :now THEN 'expired'
+                 WHEN i.stage = ANY(:ended) AND b.moment <> ALL(:lasting) THEN 'expired'
+            END AS stale,
+            clock_timestamp() + make_interval(secs => :lease) AS lease_until
+        FROM broadcasts b LEFT JOIN incidents i ON i.id = b.incident_id
+        WHERE b.id = :broadcast
+    )
+"""
+
+
+def _claim(by_contact: bool) -> TextClause:
+    same = (
+        "f.contact_id = c.contact_id"
+        if by_contact
+        else ("f.contact_id IS NULL AND f.recipient = c.recipient")
+    )
+    return text(
+        f"""
+        WITH {_GATE},
+        picked AS (
+            SELECT d.id FROM deliveries d
+            WHERE d.broadcast_id = :broadcast AND d.channel = :channel AND d.state = 'pending'
+              AND (d.not_before IS NULL OR d.not_before <= :now)
+              AND d.reason IS DISTINCT FROM 'in_doubt'
+              AND (SELECT NOT paused AND stale IS NULL FROM gate)
+            ORDER BY d.priority, d.id LIMIT :limit FOR UPDATE SKIP LOCKED
+        ),
+        claimed AS (
+            UPDATE deliveries d SET state = 'sending', fence = d.fence + 1,
+                lease_until = (SELECT lease_until FROM gate)
+            FROM picked p WHERE d.id = p.id RETURNING d.*
+        )
+        SELECT g.paused, g.stale, g.lease_until, c.id, c.fence, c.account_id, c.contact_id, c.name,
+            c.address, c.locale, c.timezone, c.why, c.attempts,
+            (SELECT min(fb.n) FROM deliveries f JOIN broadcasts fb ON fb.id = f.broadcast_id
+             WHERE f.incident_id = c.incident_id AND f.channel = c.channel AND {same}
+               AND f.state IN ('sent', 'unknown') AND f.broadcast_id <> c.broadcast_id) AS first
+        FROM gate g LEFT JOIN claimed c ON true ORDER BY c.priority, c.id
+        """
+    )
+
+
+CLAIM_CONTACT = _claim(by_contact=True)
+CLAIM_OTHER = _claim(by_contact=False)
+
+DROP = text(
+    """
+    UPDATE deliveries SET state = 'suppressed', reason = :reason,
+        settled_at = cast(:now AS timestamptz)
+    WHERE broadcast_id = :broadcast AND channel = :channel AND state = 'pending'
+    """
+)
+
+# A lease that ran out: its worker died or stalls, and nobody knows what the provider did. What has
+# been overtaken by a newer message is not sent again.
+RECOVER = text(
+    f"""
+    WITH {_GATE},
+    lost AS (
+        SELECT d.id FROM deliveries d
+        WHERE d.broadcast_id = :broadcast AND d.channel = :channel AND d.state = 'sending'
+          AND d.lease_until < clock_timestamp()
+        ORDER BY d.id FOR UPDATE SKIP LOCKED
+    )
+    UPDATE deliveries d SET lease_until = NULL, attempts = d.attempts + 1,
+        state = CASE WHEN t.again THEN 'pending' ELSE 'unknown' END,
+        reason = CASE WHEN t.again THEN NULL ELSE 'lease_expired' END,
+        resent = d.resent + CASE WHEN t.again THEN 1 ELSE 0 END,
+        settled_at = CASE WHEN t.again THEN NULL ELSE cast(:now AS timestamptz) END
+    FROM lost l, gate g, LATERAL (SELECT :resend AND g.stale IS NULL AS again) t
+    WHERE d.id = l.id RETURNING d.id, d.state
+    """
+)
+
+# Rows of an end whose start was still on its way: decided once that is known.
+DOUBTS = text(
+    """
+    UPDATE deliveries d SET
+        state = CASE WHEN p.told THEN 'pending' ELSE 'suppressed' END,
+        reason = CASE WHEN p.told THEN NULL ELSE 'not_told' END,
+        settled_at = CASE WHEN p.told THEN NULL ELSE cast(:now AS timestamptz) END
+    FROM (
+        SELECT q.id, bool_or(e.state IN ('sent', 'unknown')) AS told
+        FROM deliveries q
+        JOIN broadcasts b ON b.id = q.broadcast_id
+        JOIN broadcasts o ON o.incident_id = b.incident_id AND o.n < b.n
+        JOIN deliveries e ON e.broadcast_id = o.id AND e.channel = q.channel
+                         AND e.recipient = q.recipient
+        WHERE q.broadcast_id = :broadcast AND q.channel = :channel AND q.state = 'pending'
+          AND q.reason = 'in_doubt'
+        GROUP BY q.id HAVING NOT bool_or(e.state = 'sending')
+    ) p WHERE d.id = p.id AND d.state = 'pending'
+    """
+)
+OLDER = text(
+    """
+    SELECT DISTINCT e.broadcast_id FROM broadcasts b
+    JOIN deliveries e ON e.incident_id = b.incident_id AND e.broadcast_id <> b.id
+    WHERE b.id = :broadcast AND e.channel = :channel AND e.state = 'sending'
+      AND e.lease_until < clock_timestamp()
+      AND EXISTS (SELECT 1 FROM deliveries q WHERE q.broadcast_id = b.id AND q.channel = :channel
+                  AND q.state = 'pending' AND q.reason = 'in_doubt')
+    """
+)
+
+FINISH = text(
+    """
+    UPDATE broadcasts b SET finished_at = :now WHERE b.id = :broadcast AND b.finished_at IS NULL
+      AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.broadcast_id = b.id
+                      AND d.state IN ('pending', 'sending'))
+    """
+)

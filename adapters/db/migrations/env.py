@@ -1,0 +1,30 @@
+"""What Alembic runs: against the connection of `migrate.upgrade`, or a developer's DATABASE_URL."""
+
+from __future__ import annotations
+
+import os
+
+from alembic import context
+from sqlalchemy import Connection
+
+from adapters.db.engine import make_sync_engine
+from adapters.db.models import Base
+
+
+def migrate(connection: Connection) -> None:
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        compare_server_default=True,
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    migrate(given)
+else:
+    with make_sync_engine(os.environ["DATABASE_URL"]).connect() as own:
+        migrate(own)

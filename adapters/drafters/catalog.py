@@ -1,0 +1,109 @@
+"""The small words of each language: regions, stages, moments, footers, timeline lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from adapters.drafters.times import full
+
+_FIELD = re.compile(r"\{(\w+)\}")
+_OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
+UNKNOWN = "?"
+
+
+class Words(BaseModel):
+    """One `content/locales/<locale>.yaml`; `neutral_name` may be empty where a greeting needs none.
+
+    In `timeline`, a part in [brackets] is left out when one of its {fields} is not known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    neutral_name: str
+    regions: dict[str, str]
+    stages: dict[str, str]
+    moments: dict[str, str]
+    impact_levels: dict[str, str]
+    mail: dict[str, str]
+    phrases: dict[str, str]
+    timeline: dict[str, str]
+
+
+class Catalog:
+    """The words of every language in `<content_dir>/locales`."""
+
+    def __init__(self, content_dir: Path) -> None:
+        self._words = {
+            path.stem: Words.model_validate(yaml.safe_load(path.read_text("utf-8")))
+            for path in sorted((content_dir / "locales").glob("*.yaml"))
+        }
+
+    @property
+    def locales(self) -> tuple[str, ...]:
+        return tuple(self._words)
+
+    def resolve(self, locale: str) -> str:
+        """The locale itself, its language, or English."""
+        for name in (locale, re.split(r"[-_]", locale)[0].lower()):
+            if name in self._words:
+                return name
+        return "en"
+
+    def words(self, locale: str) -> Words:
+        return self._words[self.resolve(locale)]
+
+    def region(self, key: str, locale: str) -> str:
+        """A region's name as it stands in a sentence; an unnamed one in capitals."""
+        return self.words(locale).regions.get(key, key.upper())
+
+    def stage(self, key: str, locale: str) -> str:
+        return self.words(locale).stages.get(key, key)
+
+    def moment(self, key: str, locale: str) -> str:
+        return self.words(locale).moments.get(key, key)
+
+    def phrase(self, key: str, locale: str, **data: object) -> str:
+        return self.words(locale).phrases[key].format(**data)
+
+    def line(self, key: str, data: Mapping[str, Any], locale: str = "en") -> str:
+        """The sentence of a timeline line; what `data` lacks makes it shorter, never wrong.
+
+        Moments, stages and due times in `data` are put in words; a key without a sentence reads
+        as itself.
+        """
+        words = self.words(locale)
+        pattern = words.timeline.get(key)
+        if pattern is None:
+            return key.replace("_", " ").capitalize()
+        stated = {k: v for k, v in data.items() if v not in (None, "")}
+        stated = {k: v for k, v in data.items() if v not in (None, "")}
+        known = {k: self._word(locale, k, v) for k, v in stated.items()}
+
+        def fill(part: str) -> str:
+            return _FIELD.sub(lambda m: known.get(m[1], UNKNOWN), part)
+
+        out, at = [], 0
+        for optional in _OPTIONAL.finditer(pattern):
+            out.append(fill(pattern[at : optional.start()]))
+            if all(field in known for field in _FIELD.findall(optional[1])):
+                out.append(fill(optional[1]))
+            at = optional.end()
+        out.append(fill(pattern[at:]))
+        return "".join(out)
+
+    def _word(self, locale: str, field: str, value: object) -> str:
+        words, text = self.words(locale), str(value)
+        tables = {"moment": words.moments, "stage": words.stages, "old": words.stages}
+        if field == "due":
+            try:
+                return full(datetime.fromisoformat(text), self.resolve(locale))
+            except ValueError:
+                return text
+        return tables.get(field, {}).get(text, text)

@@ -1,0 +1,322 @@
+"""From a draft to the message of one recipient: the frozen facts are filled in here and nowhere
+else.
+
+Everything that recipients share is worked out once per (version, channel, language, zone); what is
+left per recipient is a name, a footer and a link.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+
+from babel.lists import format_list
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup, escape
+
+from adapters.drafters.catalog import Catalog
+from adapters.drafters.times import babel_locale, instant, zone
+from domain.errors import Permanent
+from domain.message import (
+    FOR_ALL,
+    Channel,
+    DraftText,
+    DraftVersion,
+    Facts,
+    OutboundMessage,
+    Recipient,
+)
+from domain.policy import Policy
+from domain.tokens import sign
+
+UNSUBSCRIBE = "unsubscribe"
+_PLACEHOLDER = re.compile(r"\[\[(name|(?:time|link):\w+)\]\]")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
+_KEY = re.compile(r"[\w-]+")
+_NAME_LIMIT = 100
+_PREHEADER = 140
+_CACHED = 2048
+# Stand for what each recipient has of its own; no text holds them, for `_UNSAFE` takes them out.
+_NAME, _WHY, _URL = "\x01", "\x02", "\x03"
+
+
+@dataclass(frozen=True)
+class _Slotted:
+    """A text cut at the places that differ per recipient."""
+
+    parts: tuple[str, ...]
+    slots: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str) -> _Slotted:
+        pieces = re.split(f"([{_NAME}{_WHY}{_URL}])", text)
+        return cls(tuple(pieces[::2]), tuple(pieces[1::2]))
+
+    def fill(self, values: dict[str, str]) -> str:
+        out = [self.parts[0]]
+        for slot, part in zip(self.slots, self.parts[1:], strict=True):
+            value = values[slot]
+            if not value and out[-1].endswith(" "):
+                # "Guten Tag ," where the language greets nobody in particular.
+                out[-1] = out[-1][:-1]
+            out += (value, part)
+        return "".join(out)
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A draft's text with all that recipients share filled in."""
+
+    subject: _Slotted | None
+    text: _Slotted
+    html: _Slotted | None
+    locale: str
+    neutral_name: str
+
+
+class Composer:
+    """Fills drafts for recipients; safe to share between deliveries of many incidents.
+
+    `secret` signs the unsubscribe links, `clock` tells what day is today.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        public_url: str,
+        *,
+        secret: str,
+        content_dir: Path,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._policy = policy
+        self._public_url = public_url.rstrip("/")
+        self._secret = secret
+        self._clock = clock
+        self._catalog = Catalog(content_dir)
+        env = ImmutableSandboxedEnvironment(
+            loader=FileSystemLoader(content_dir / "templates"),
+            undefined=StrictUndefined,
+            autoescape=True,
+        )
+        self._shell = env.get_template("mail_shell.html.j2")
+        self._prepared: dict[tuple[object, ...], _Prepared] = {}
+        self._whys: dict[tuple[str, str], str] = {}
+        self._names = {c.key: c.names for c in policy.component_list() if c.names}
+        company = policy.company
+        self._metadata = {
+            "from_name": company.name,
+            "from_email": company.from_email,
+            "reply_to": company.support_email,
+        }
+
+    def compose(
+        self,
+        draft: DraftVersion,
+        channel: Channel,
+        recipient: Recipient,
+        *,
+        next_update_at: datetime | None,
+        thread_key: str,
+        key: str,
+    ) -> OutboundMessage:
+        """The finished message; raises `Permanent` where the draft cannot be filled.
+
+        `next_update_at` overrides the draft's own next update; `key` and `thread_key` name this
+        delivery and the recipient's first one of the incident.
+        """
+        zone_name = "UTC" if channel in FOR_ALL else recipient.timezone
+        prepared = self._prepare(draft, channel, recipient.locale, zone_name, next_update_at)
+        name = _one_line(recipient.name or "") or prepared.neutral_name
+        url = None
+        values = {_NAME: name, _WHY: "", _URL: ""}
+        if channel is Channel.EMAIL:
+            url = self._unsubscribe_url(recipient)
+            values[_WHY], values[_URL] = self._why(prepared.locale, recipient.reason), url or ""
+        html = None
+        if prepared.html is not None:
+            html = prepared.html.fill({k: str(escape(v)) for k, v in values.items()})
+        return OutboundMessage(
+            key=key,
+            thread=thread_key,
+            incident_id=draft.incident_id,
+            moment=draft.moment,
+            channel=channel,
+            recipient=recipient,
+            subject=prepared.subject.fill(values) if prepared.subject else None,
+            text=prepared.text.fill(values),
+            html=html,
+            unsubscribe_url=url,
+            metadata=self._metadata,
+        )
+
+    def preview(self, draft: DraftVersion, channel: Channel, locale: str) -> DraftText:
+        """A text as it will look, with a neutral name and UTC times; no mail shell around it."""
+        text = _pick(draft, channel, locale, self._policy)
+        words = self._catalog.words(text.locale)
+        filled = self._filled(text, draft.facts, text.locale, "UTC", None)
+        values = {_NAME: words.neutral_name}
+        return text.model_copy(
+            update={
+                "subject": filled[0] and _Slotted.of(filled[0]).fill(values),
+                "text": _Slotted.of(filled[1]).fill(values),
+                "html": filled[2] and _Slotted.of(filled[2]).fill(values),
+            }
+        )
+
+    # Shared by many recipients
+
+    def _prepare(
+        self,
+        draft: DraftVersion,
+        channel: Channel,
+        locale: str,
+        zone_name: str,
+        next_update_at: datetime | None,
+    ) -> _Prepared:
+        today = self._clock().astimezone(zone(zone_name)).date()
+        key = (
+            draft.incident_id, draft.version, draft.hash, channel, locale, zone_name,
+            next_update_at, today,
+        )  # fmt: skip
+        found = self._prepared.get(key)
+        if found is None:
+            if len(self._prepared) >= _CACHED:
+                self._prepared.clear()
+            found = self._build(draft, channel, locale, zone_name, next_update_at)
+            self._prepared[key] = found
+        return found
+
+    def _build(
+        self,
+        draft: DraftVersion,
+        channel: Channel,
+        locale: str,
+        zone_name: str,
+        next_update_at: datetime | None,
+    ) -> _Prepared:
+        draft_text = _pick(draft, channel, locale, self._policy)
+        # Dates follow the reader's own locale as long as it is one of the text's language.
+        same = _language(locale) == _language(draft_text.locale)
+        dates = locale if same else draft_text.locale
+        subject, text, html = self._filled(
+            draft_text, draft.facts, dates, zone_name, next_update_at
+        )
+        words = self._catalog.words(draft_text.locale)
+        if channel is Channel.EMAIL:
+            mail = words.mail
+            text = f"{text}\n\n-- \n{_WHY}\n{mail['unsubscribe_text'].format(url=_URL)}\n"
+            if html is not None:
+                html = self._shell.render(
+                    locale=draft_text.locale,
+                    subject=subject or "",
+                    preheader=_preheader(text),
+                    company=self._policy.company.name,
+                    support=self._policy.company.support_email,
+                    body=Markup(html),  # escaped where it was written, its values just above
+                    why=_WHY,
+                    unsubscribe=mail["unsubscribe"],
+                    unsubscribe_url=_URL,
+                )
+        return _Prepared(
+            subject=_Slotted.of(_one_line(subject, keep=_NAME)) if subject is not None else None,
+            text=_Slotted.of(text),
+            html=_Slotted.of(html) if html is not None else None,
+            locale=draft_text.locale,
+            neutral_name=words.neutral_name,
+        )
+
+    def _filled(
+        self,
+        text: DraftText,
+        facts: Facts,
+        locale: str,
+        zone_name: str,
+        next_update_at: datetime | None,
+    ) -> tuple[str | None, str, str | None]:
+        times = dict(facts.times)
+        if next_update_at is not None:
+            times["next_update"] = next_update_at
+        now = self._clock()
+
+        def fill(m: re.Match[str]) -> str:
+            kind, _, key = m[1].partition(":")
+            if kind == "name":
+                return _NAME
+            if kind == "time" and key in times:
+                return instant(times[key], locale, zone_name, now)
+            if kind == "link" and key in facts.links:
+                return facts.links[key]
+            raise Permanent(f"the draft names {m[0]}, which is not among its facts")
+
+        def fill_html(m: re.Match[str]) -> str:
+            return str(escape(fill(m)))
+
+        def clean(raw: str) -> str:
+            return raw.translate({1: None, 2: None, 3: None})
+
+        return (
+            None if text.subject is None else _PLACEHOLDER.sub(fill, clean(text.subject)),
+            _PLACEHOLDER.sub(fill, clean(text.text)),
+            None if text.html is None else _PLACEHOLDER.sub(fill_html, clean(text.html)),
+        )
+
+    def _why(self, locale: str, reason: str) -> str:
+        """Why this person gets the mail, in their language.
+
+        The audience's reason is written for colleagues; what customers may read of it are the
+        components it names.
+        """
+        found = self._whys.get((locale, reason))
+        if found is None:
+            mail = self._catalog.words(locale).mail
+            named = [self._names[k] for k in _KEY.findall(reason) if k in self._names]
+            names = [n.get(locale) or next(iter(n.values())) for n in named]
+            found = mail["why_default"]
+            if names:
+                listed = format_list(names, locale=babel_locale(locale))
+                found = mail["why"].format(components=listed)
+            if len(self._whys) >= _CACHED:
+                self._whys.clear()
+            self._whys[(locale, reason)] = found
+        return found
+
+    def _unsubscribe_url(self, recipient: Recipient) -> str | None:
+        if recipient.contact_id is None:
+            return None
+        token = sign(self._secret, UNSUBSCRIBE, {"c": recipient.contact_id, "ch": "email"})
+        return f"{self._public_url}/unsubscribe/{token}"
+
+
+def _pick(draft: DraftVersion, channel: Channel, locale: str, policy: Policy) -> DraftText:
+    """The text for a reader: in their locale, their language, the policy's first, or any."""
+    texts = {t.locale: t for t in draft.texts if t.channel is channel}
+    for wanted in (locale, _language(locale), policy.locales[0]):
+        if wanted in texts:
+            return texts[wanted]
+    if texts:
+        return next(iter(texts.values()))
+    raise Permanent(f"the draft has no text for {channel.value}")
+
+
+@lru_cache(maxsize=256)
+def _language(locale: str) -> str:
+    return re.split(r"[-_]", locale)[0].lower()
+
+
+def _one_line(text: str, keep: str = "") -> str:
+    """One line without control or direction characters, which could forge a header or a name."""
+    unsafe = _UNSAFE.sub(lambda m: m[0] if m[0] == keep else " ", text)
+    return " ".join(unsafe.split(" ")).strip()[: _NAME_LIMIT if not keep else None]
+
+
+def _preheader(text: str) -> str:
+    """The first sentences after the greeting: what a list of mails shows beside the subject."""
+    paragraphs = [p for p in text.split("\n\n") if _NAME not in p] or [""]
+    line = " ".join(paragraphs[0].split())
+    return line if len(line) <= _PREHEADER else line[:_PREHEADER].rsplit(None, 1)[0] + "…"

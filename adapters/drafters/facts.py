@@ -1,0 +1,214 @@
+"""Facts put into a language: what the templates may use, each thing in words or empty."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from babel.lists import format_list
+from babel.numbers import format_decimal
+
+from adapters.drafters.catalog import Catalog
+from domain.message import Channel, Facts
+from domain.policy import Policy
+from domain.rules.language import guess
+
+# A fact's label and value; the text gets a colon, the HTML a table row. Never in a human's words,
+# because those lose their control characters.
+SEPARATOR = "\x1f"
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f\u2028\u2029]")
+_BRACKETS = re.compile(r"\[{2,}|\]{2,}")
+_MANY_BREAKS = re.compile(r"\n{3,}")
+_STAGES = ("suspected", "investigating", "identified", "monitoring", "resolved")
+
+
+@dataclass(frozen=True)
+class Brevity:
+    """How much is said: components named, sentences on impact, characters of each human note."""
+
+    components: int
+    impacts: int
+    note_chars: int
+
+
+# From everything to the bare minimum; a text takes the first that fits its channel. What a human
+# wrote about this incident is kept longer than the sentences that are always the same.
+LEVELS = (
+    Brevity(12, 12, 100_000),
+    Brevity(4, 4, 1200),
+    Brevity(3, 2, 400),
+    Brevity(2, 1, 160),
+    Brevity(2, 0, 160),
+    Brevity(2, 0, 80),
+    Brevity(1, 1, 0),
+    Brevity(1, 0, 0),
+    Brevity(0, 0, 0),
+)
+
+
+def clean_note(text: str) -> str:
+    """A human's words as plain text: no control characters, no placeholder brackets."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ")
+    text = _CONTROL.sub("", text)
+    text = _BRACKETS.sub(lambda m: ("(" if m[0][0] == "[" else ")") * len(m[0]), text)
+    lines = (line.rstrip() for line in text.split("\n"))
+    return _MANY_BREAKS.sub("\n\n", "\n".join(lines)).strip()
+
+
+def shorten(text: str, limit: int) -> str:
+    """Cut at a word, with an ellipsis; nothing where hardly anything would be left."""
+    if len(text) <= limit:
+        return text
+    cut = text[: max(limit - 1, 0)].rsplit(None, 1)[0].rstrip(",;:- \u2013") if limit > 20 else ""
+    return f"{cut}…" if cut else ""
+
+
+class FactWords:
+    """The facts of one moment in one language, at one brevity, for one channel."""
+
+    def __init__(
+        self,
+        facts: Facts,
+        policy: Policy,
+        catalog: Catalog,
+        locale: str,
+        channel: Channel,
+        brevity: Brevity,
+    ) -> None:
+        self._facts = facts
+        self._policy = policy
+        self._catalog = catalog
+        self.locale = locale
+        self.channel = channel.value
+        self._brevity = brevity
+
+    def variables(self) -> dict[str, object]:
+        """Everything a template may name; unknown facts are empty, never undefined."""
+        facts, company = self._facts, self._policy.company
+        signature = company.signature
+        return {
+            "f": facts,
+            "channel": self.channel,
+            "holding": facts.holding,
+            "number": facts.number,
+            "severity": facts.severity,
+            "impact_level": self._catalog.words(self.locale).impact_levels.get(facts.severity, ""),
+            "stage": facts.stage,
+            "stage_name": self._catalog.stage(facts.stage, self.locale),
+            "went_back": self._went_back(),
+            "category": facts.category,
+            "components": self.components(),
+            "components_named": self._brevity.components > 0 and bool(self._names()),
+            "regions": self.regions(),
+            "impacts": self.impacts(),
+            "share": self.number("share_percent", percent=True),
+            "error_rate": self.number("error_rate_percent", percent=True),
+            "accounts": self.number("accounts"),
+            "recipients": self.number("recipients"),
+            "duration": self.duration(),
+            "company": company.name,
+            "support": company.support_email,
+            "signature": signature.get(self.locale) or company.name,
+            "note": self.note,
+            "time": self.time,
+            "link": self.link,
+            "fact": self.fact,
+            "number_of": self.number,
+        }
+
+    # What the templates call
+
+    def note(self, key: str) -> str:
+        """A human's words, marked as the original wording where they are in another language."""
+        text = shorten(clean_note(self._facts.notes.get(key, "")), self._brevity.note_chars)
+        if not text:
+            return ""
+        known = self._policy.tone.stop_words
+        written_in = self._facts.notes.get("locale") or guess(text, known)
+        if written_in and self._catalog.resolve(written_in) != self._catalog.resolve(self.locale):
+            return self._catalog.phrase("original_wording", self.locale, text=text)
+        return text
+
+    def time(self, key: str) -> str:
+        return f"[[time:{key}]]" if key in self._facts.times else ""
+
+    def link(self, *keys: str) -> str:
+        """The first of the links that there is."""
+        return next((f"[[link:{k}]]" for k in keys if k in self._facts.links), "")
+
+    @staticmethod
+    def fact(label: str, value: str) -> str:
+        """A labelled line; nothing where the value is not known."""
+        return f"{label}{SEPARATOR}{value}\n" if value else ""
+
+    def number(self, key: str, percent: bool = False) -> str:
+        value = self._facts.numbers.get(key)
+        if value is None:
+            return ""
+        # A share that rounds to nothing would read as "nobody".
+        pattern = "#,##0.#" if round(value, 1) or not value else "#,##0.###"
+        text = format_decimal(value, format=pattern, locale=self._babel)
+        return self._catalog.phrase("percent", self.locale, number=text) if percent else text
+
+    # In words
+
+    @property
+    def _babel(self) -> str:
+        return self.locale.replace("-", "_")
+
+    def _names(self) -> tuple[str, ...]:
+        names = self._facts.component_names
+        chosen = names.get(self.locale) or names.get(self._catalog.resolve(self.locale))
+        return chosen or next(iter(names.values()), ())
+
+    def components(self) -> str:
+        """Customer-facing names as a list in words, cut to what fits."""
+        names, most = list(self._names()), self._brevity.components
+        if not names or most == 0:
+            phrase = "several_services" if len(names) > 1 else "our_service"
+            return self._catalog.phrase(phrase, self.locale)
+        if len(names) <= most:
+            return format_list(names, locale=self._babel)
+        listed = ", ".join(names[:most])
+        left = len(names) - most
+        phrase = "and_one_more" if left == 1 else "and_more"
+        return self._catalog.phrase(phrase, self.locale, list=listed, count=left)
+
+    def regions(self) -> str:
+        names = [self._catalog.region(r, self.locale) for r in self._facts.regions]
+        return format_list(names, locale=self._babel) if names else ""
+
+    def impacts(self) -> list[str]:
+        """What customers notice, one sentence per component, without repeats."""
+        known = self._policy.component_keys()
+        found = (
+            self._policy.component(k).impact.get(self.locale, "")
+            for k in self._facts.components
+            if k in known
+        )
+        return list(dict.fromkeys(s for s in found if s))[: self._brevity.impacts]
+
+    def duration(self) -> str:
+        minutes = self._facts.numbers.get("duration_minutes")
+        if minutes is None:
+            return ""
+        whole = int(minutes)
+        if whole < 1:
+            return self._catalog.phrase("under_a_minute", self.locale)
+        hours, rest = divmod(whole, 60)
+        parts = {
+            "hours": self._counted("hour", hours) if hours else "",
+            "minutes": self._counted("minute", rest) if rest else "",
+        }
+        return self._catalog.phrase("duration", self.locale, **parts).strip()
+
+    def _counted(self, unit: str, count: int) -> str:
+        key = unit if count == 1 else f"{unit}s"
+        number = format_decimal(count, locale=self._babel)
+        return self._catalog.phrase(key, self.locale, count=number)
+
+    def _went_back(self) -> bool:
+        """Whether the incident stands at an earlier stage than customers were last told."""
+        before = self._facts.notes.get("previous_stage", "")
+        now = self._facts.stage
+        return before in _STAGES and now in _STAGES and _STAGES.index(now) < _STAGES.index(before)

@@ -1,0 +1,70 @@
+"""From the plain text of a message to its HTML: same words, escaped, links made clickable."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from markupsafe import Markup, escape
+
+from adapters.drafters.facts import SEPARATOR
+
+_LINK = re.compile(r"\[\[link:\w+\]\]")
+_BREAKS = re.compile(r"\n{3,}")
+_SPACES = re.compile(r"[ \t]+")
+
+
+def tidy(text: str) -> str:
+    """One space between words, one empty line between paragraphs."""
+    lines = (_SPACES.sub(" ", line).strip() for line in text.split("\n"))
+    return _BREAKS.sub("\n\n", "\n".join(lines)).strip()
+
+
+@dataclass(frozen=True)
+class Block:
+    """A paragraph (`lines`), a list (`items`) or labelled facts (`rows`): one of them is filled."""
+
+    lines: tuple[Markup, ...] = ()
+    items: tuple[Markup, ...] = ()
+    rows: tuple[tuple[Markup, Markup], ...] = ()
+
+
+class HtmlBody:
+    """Lays blocks out as an HTML fragment by `content/templates/body.html.j2`."""
+
+    def __init__(self, templates: Path) -> None:
+        env = ImmutableSandboxedEnvironment(
+            loader=FileSystemLoader(templates),
+            undefined=StrictUndefined,
+            autoescape=True,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._template = env.get_template("body.html.j2")
+
+    def render(self, text: str) -> str:
+        """The fragment of a text whose labelled lines hold the separator of facts."""
+        blocks = [_block(p) for p in text.split("\n\n") if p.strip()]
+        return self._template.render(blocks=blocks).strip()
+
+
+def _block(paragraph: str) -> Block:
+    lines = paragraph.strip().split("\n")
+    if all(SEPARATOR in line for line in lines):
+        rows = (line.split(SEPARATOR, 1) for line in lines)
+        return Block(rows=tuple((_inline(label), _inline(value)) for label, value in rows))
+    if all(line.startswith("- ") for line in lines):
+        return Block(items=tuple(_inline(line[2:]) for line in lines))
+    return Block(lines=tuple(_inline(line.replace(SEPARATOR, ": ")) for line in lines))
+
+
+def _inline(text: str) -> Markup:
+    out, at = Markup(), 0
+    for m in _LINK.finditer(text):
+        out += escape(text[at : m.start()])
+        out += Markup('<a href="{0}">{0}</a>').format(m[0])
+        at = m.end()
+    return out + escape(text[at:])

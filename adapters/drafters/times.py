@@ -1,0 +1,64 @@
+"""An instant in words: the reader's zone and language, with UTC beside it where that differs."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from babel import Locale, UnknownLocaleError
+from babel.dates import format_skeleton, get_timezone_name
+
+_LONGEST_ABBREVIATION = 5
+
+
+@lru_cache(maxsize=1024)
+def zone(name: str) -> ZoneInfo:
+    """The named time zone; UTC where there is none of that name."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+@lru_cache(maxsize=256)
+def babel_locale(name: str) -> Locale:
+    """The locale by which dates are written; English where Babel knows none of that name."""
+    try:
+        return Locale.parse(name.replace("-", "_"))
+    except (UnknownLocaleError, ValueError):
+        return Locale("en")
+
+
+def instant(at: datetime, locale: str, zone_name: str, now: datetime) -> str:
+    """`14:30 CET (13:30 UTC)`; with the date in front where that is not today for the reader."""
+    where, tongue = zone(zone_name), babel_locale(locale)
+    local, utc = at.astimezone(where), at.astimezone(UTC)
+    today = now.astimezone(where).date()
+    if not local.utcoffset():
+        return f"{_written(utc, tongue, utc.date() != today)} UTC"
+    dated = local.date() != today
+    here = f"{_written(local, tongue, dated)} {_abbreviation(local, tongue)}"
+    return f"{here} ({_written(utc, tongue, utc.date() != local.date())} UTC)"
+
+
+def full(at: datetime, locale: str) -> str:
+    """Date and time in UTC, for documents that are read later."""
+    return f"{_written(at.astimezone(UTC), babel_locale(locale), True)} UTC"
+
+
+def _written(at: datetime, locale: Locale, dated: bool) -> str:
+    # 24 hours everywhere: beside a UTC time, "2:30" would be read as one of both halves.
+    clock = f"{at:%H:%M}"
+    return f"{format_skeleton('yMMMd', at, locale=locale)}, {clock}" if dated else clock
+
+
+def _abbreviation(local: datetime, locale: Locale) -> str:
+    """What people of this language call the zone, or how far it is from UTC."""
+    candidates = (get_timezone_name(local, width="short", locale=locale), local.tzname() or "")
+    for name in candidates:
+        if name.isalpha() and len(name) <= _LONGEST_ABBREVIATION:
+            return name
+    seconds = int((local.utcoffset() or timedelta()).total_seconds())
+    hours, minutes = divmod(abs(seconds) // 60, 60)
+    return f"UTC{'+' if seconds >= 0 else '-'}{hours:02}:{minutes:02}"

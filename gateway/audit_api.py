@@ -1,0 +1,52 @@
+"""The audit log and the measures, for those who answer for them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime
+
+from domain.roles import Role
+from gateway.auth import Auth
+from gateway.deps import Deps
+from runtime.staff import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    AuditEntry,
+    Measure,
+    Page,
+    read_cursor,
+    staff_stores,
+    write_cursor,
+)
+
+
+def router(deps: Deps) -> APIRouter:
+    """The routes of audit and analytics."""
+    auth = Auth(deps)
+    routes = APIRouter(prefix="/api", tags=["audit"])
+    staff = staff_stores(deps.engine)
+
+    @routes.get("/audit", dependencies=[Depends(auth.require(Role.COMPLIANCE))])
+    async def audit(
+        cursor: Annotated[str | None, Query(max_length=500)] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = DEFAULT_LIMIT,
+        kind: Annotated[str | None, Query(pattern="^[a-z_]{1,40}$")] = None,
+        incident: Annotated[str | None, Query(pattern="^[a-z0-9_]{1,40}$")] = None,
+    ) -> Page[AuditEntry]:
+        """The chain's entries, oldest first."""
+        after = read_cursor(cursor, int)[0] if cursor else 0
+        rows = await staff.audit.page(after, limit + 1, kind, incident)
+        more = len(rows) > limit
+        items = rows[:limit]
+        return Page(items=items, next=write_cursor(items[-1].seq) if more else None)
+
+    @routes.get("/analytics", dependencies=[Depends(auth.require(Role.VIEWER))])
+    async def analytics(
+        since: AwareDatetime | None = None, until: AwareDatetime | None = None
+    ) -> dict[str, Measure]:
+        """Each measure says whether it is recorded, pending or not applicable, and of how many."""
+        return await staff.measures.all(since, until)
+
+    return routes

@@ -1,0 +1,163 @@
+"""The console's forms as the same request bodies that the API takes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.datastructures import FormData
+
+from domain.errors import BadInput, FieldError, NotFound
+from domain.roles import Role
+from gateway.commands import Call, Commands
+from gateway.staff_shapes import (
+    ConfirmBody,
+    DecisionBody,
+    MessageBody,
+    ReasonBody,
+    SeverityBody,
+    StartBody,
+    TextBody,
+    UpdateBody,
+)
+
+B = TypeVar("B", bound=BaseModel)
+Run = Callable[[Commands, Call, str, FormData], Awaitable[object]]
+
+
+async def submit(
+    commands: Commands, call: Call, incident_id: str, name: str, form: FormData
+) -> None:
+    """Carry out the command of a form; raises as the API's commands do."""
+    if name not in FORMS:
+        raise NotFound("there is no such form")
+    call.actor.need(Role.RESPONDER)
+    await FORMS[name](commands, call, incident_id, form)
+
+
+def start_body(form: FormData) -> StartBody:
+    """The report of an incident."""
+    return _body(
+        StartBody,
+        title=_word(form, "title"),
+        description=_word(form, "description") or "",
+        components=_words(form, "components"),
+        regions=_words(form, "regions"),
+        severity=_word(form, "severity"),
+        customer_impact=_word(form, "customer_impact") is not None,
+        separate=_word(form, "separate") is not None,
+    )
+
+
+async def _approve(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
+    return await commands.decide(call, incident_id, _decision(form, "approve"))
+
+
+async def _reject(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
+    if not _word(form, "reason"):
+        raise BadInput(
+            "say why it is rejected", [FieldError(field="reason", allowed="a short reason")]
+        )
+    return await commands.decide(call, incident_id, _decision(form, "reject"))
+
+
+async def _edit(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
+    text = _body(
+        TextBody,
+        channel=_word(form, "channel"),
+        locale=_word(form, "locale"),
+        subject=_word(form, "subject"),
+        text=_lines(form, "text"),
+        html=_lines(form, "html") or None,
+    )
+    body = _decision(form, "edit", edits=[text.model_dump()])
+    return await commands.decide(call, incident_id, body)
+
+
+async def _update(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
+    body = _body(UpdateBody, message=_lines(form, "message"), stage=_word(form, "stage"))
+    return await commands.post_update(call, incident_id, body)
+
+
+async def _severity(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
+    body = _body(SeverityBody, severity=_word(form, "severity"), reason=_word(form, "reason") or "")
+    return await commands.severity(call, incident_id, body)
+
+
+async def _confirm(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
+    body = _body(
+        ConfirmBody,
+        components=_words(form, "components"),
+        regions=_words(form, "regions"),
+        severity=_word(form, "severity"),
+    )
+    return await commands.confirm(call, incident_id, body)
+
+
+async def _dismiss(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
+    body = _body(ReasonBody, reason=_word(form, "reason") or "")
+    return await commands.dismiss(call, incident_id, body)
+
+
+async def _resolve(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
+    body = _body(MessageBody, message=_lines(form, "message") or None)
+    return await commands.resolve(call, incident_id, body)
+
+
+async def _false_alarm(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
+    body = _body(MessageBody, message=_lines(form, "message") or None)
+    return await commands.false_alarm(call, incident_id, body)
+
+
+FORMS: dict[str, Run] = {
+    "approve": _approve,
+    "reject": _reject,
+    "edit": _edit,
+    "update": _update,
+    "severity": _severity,
+    "confirm": _confirm,
+    "dismiss": _dismiss,
+    "resolve": _resolve,
+    "false-alarm": _false_alarm,
+}
+
+
+def _decision(form: FormData, decision: str, **more: Any) -> DecisionBody:
+    return _body(
+        DecisionBody,
+        draft=_word(form, "draft"),
+        decision=decision,
+        reason=_word(form, "reason") or "",
+        **more,
+    )
+
+
+def _word(form: FormData, name: str) -> str | None:
+    """A field's value; an empty field is none."""
+    value = form.get(name)
+    return value.strip() or None if isinstance(value, str) else None
+
+
+def _lines(form: FormData, name: str) -> str:
+    # A browser sends line breaks as CR LF, whatever the text had.
+    return (_word(form, name) or "").replace("\r\n", "\n")
+
+
+def _words(form: FormData, name: str) -> tuple[str, ...]:
+    return tuple(v for v in form.getlist(name) if isinstance(v, str) and v)
+
+
+def _body(model: type[B], **values: object) -> B:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        errors = [
+            FieldError(
+                field=".".join(map(str, item["loc"])),
+                value=str(item["input"])[:80] if item["input"] is not None else None,
+                allowed=str((item.get("ctx") or {}).get("expected") or item["msg"]),
+            )
+            for item in error.errors()
+        ]
+        raise BadInput("something in this form is missing or not allowed", errors) from error

@@ -1,0 +1,283 @@
+"""`incident …`: what a person does to incidents, through the running gateway."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx2
+import typer
+
+from runtime.commands.common import (
+    DEFAULT_DATA_DIR,
+    AsJson,
+    DataDir,
+    call,
+    emit,
+    fail,
+    one_line,
+    open_gateway,
+    usage,
+)
+
+app = typer.Typer(help="Start, watch and steer incidents.", no_args_is_help=True)
+
+IncidentRef = Annotated[
+    str, typer.Argument(metavar="INCIDENT", help="An id, its beginning, or `latest`.")
+]
+Components = Annotated[list[str] | None, typer.Option("--component", help="May be repeated.")]
+Regions = Annotated[list[str] | None, typer.Option("--region", help="May be repeated.")]
+SeverityOption = Annotated[str | None, typer.Option("--severity", help="P1 to P4.")]
+OptionalMessage = Annotated[str | None, typer.Option("--message", help="In words for customers.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why, for colleagues.")]
+SHOWN = ("id", "severity", "stage", "title", "components", "started_at", "next_update_due",
+         "pending")  # fmt: skip
+PAGE = 200
+
+
+@app.command()
+def start(
+    title: Annotated[str, typer.Argument(metavar="TITLE", help="What is wrong, for colleagues.")],
+    component: Components = None,
+    region: Regions = None,
+    severity: SeverityOption = None,
+    description: Annotated[str, typer.Option(help="More about it.")] = "",
+    affected_share: Annotated[
+        float | None, typer.Option(help="Share of customers affected, 0 to 1.")
+    ] = None,
+    suspected: Annotated[
+        bool, typer.Option("--suspected", help="It is not certain that customers feel it.")
+    ] = False,
+    separate: Annotated[
+        bool, typer.Option("--separate", help="Never join an incident that is open.")
+    ] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Report an incident that monitoring did not see."""
+    body = {
+        "title": title, "components": component or [], "regions": region or [],
+        "severity": severity, "description": description, "affected_share": affected_share,
+        "customer_impact": not suspected, "separate": separate,
+    }  # fmt: skip
+    with open_gateway(data_dir) as client:
+        emit(call(client, "POST", "/api/incidents", json=body), as_json)
+
+
+@app.command("list")
+def list_(
+    everything: Annotated[bool, typer.Option("--all", help="Also those that are over.")] = False,
+    stage: Annotated[str | None, typer.Option(help="Only those in this stage.")] = None,
+    severity: SeverityOption = None,
+    waiting: Annotated[
+        bool, typer.Option("--waiting", help="Only those with a draft that waits.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=1, max=1000)] = 50,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """List incidents, newest first; without --all those that are open."""
+    query: dict[str, Any] = {"stage": stage, "severity": severity}
+    if not everything and stage is None:
+        query["open"] = "true"
+    if waiting:
+        query["waiting"] = "true"
+    given = {name: value for name, value in query.items() if value is not None}
+    with open_gateway(data_dir) as client:
+        items = pages(client, "/api/incidents", given, limit)
+    emit(items if as_json else [_short(item) for item in items], as_json)
+
+
+@app.command()
+def show(
+    incident: IncidentRef, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False
+) -> None:
+    """Show one incident."""
+    with open_gateway(data_dir) as client:
+        emit(find(client, incident), as_json)
+
+
+@app.command()
+def timeline(
+    incident: IncidentRef, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False
+) -> None:
+    """Show what happened, oldest first."""
+    with open_gateway(data_dir) as client:
+        path = f"/api/incidents/{find(client, incident)['id']}/timeline"
+        lines = pages(client, path, {}, None)
+    shown = ("at", "kind", "actor", "text")
+    emit(lines if as_json else [{key: line[key] for key in shown} for line in lines], as_json)
+
+
+@app.command()
+def update(
+    incident: IncidentRef,
+    message: Annotated[str, typer.Option("--message", help="In words for customers.")],
+    stage: Annotated[
+        str | None, typer.Option(help="investigating, identified or monitoring.")
+    ] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Give customers news in your own words."""
+    command(data_dir, incident, "updates", {"message": message, "stage": stage}, as_json)
+
+
+@app.command()
+def severity(
+    incident: IncidentRef,
+    to: Annotated[str, typer.Argument(metavar="SEVERITY", help="P1 to P4.")],
+    reason: Reason = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Change how bad it is."""
+    command(data_dir, incident, "severity", {"severity": to, "reason": reason}, as_json)
+
+
+@app.command()
+def confirm(
+    incident: IncidentRef,
+    component: Components = None,
+    region: Regions = None,
+    severity: SeverityOption = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """State that customers feel a suspected incident."""
+    body = {"components": component or [], "regions": region or [], "severity": severity}
+    command(data_dir, incident, "confirm", body, as_json)
+
+
+@app.command()
+def dismiss(
+    incident: IncidentRef,
+    reason: Reason = "",
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Close a suspected incident that no customer felt."""
+    command(data_dir, incident, "dismiss", {"reason": reason}, as_json)
+
+
+@app.command()
+def resolve(
+    incident: IncidentRef,
+    message: OptionalMessage = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """State that it is over; the all-clear follows."""
+    command(data_dir, incident, "resolve", {"message": message}, as_json)
+
+
+@app.command("false-alarm")
+def false_alarm(
+    incident: IncidentRef,
+    message: OptionalMessage = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """State that nothing was wrong; whoever was told otherwise is told so."""
+    command(data_dir, incident, "false-alarm", {"message": message}, as_json)
+
+
+@app.command()
+def preview(
+    incident: IncidentRef, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False
+) -> None:
+    """Print the texts of the pending draft as their readers will see them."""
+    with open_gateway(data_dir) as client:
+        found = find(client, incident)
+        texts = draft_texts(client, found["id"], pending_version(found))
+    if as_json:
+        emit(texts, as_json)
+        return
+    for text in texts:
+        head = f"{text['channel']} · {text['locale']} · version {text['version']}"
+        typer.secho(head, bold=True)
+        emit({"subject": text["subject"]}, False)
+        emit(text["text"] + "\n", False)
+        for finding in text["findings"]:
+            emit({finding["rule"]: f"{finding['found']} ({finding['suggestion']})"}, False)
+
+
+def command(data_dir: Path, incident: str, name: str, body: dict[str, Any], as_json: bool) -> None:
+    """Send a command about an incident and print its answer."""
+    with open_gateway(data_dir) as client:
+        path = f"/api/incidents/{find(client, incident)['id']}/{name}"
+        emit(call(client, "POST", path, json=body), as_json)
+
+
+def find(client: httpx2.Client, reference: str) -> dict[str, Any]:
+    """The incident with this id, with an id that begins so, or the latest; fails otherwise."""
+    query: dict[str, Any] = {"limit": 6}
+    if reference == "latest":
+        query["limit"] = 1
+    elif reference.isascii() and reference.replace("_", "").isalnum():
+        query["prefix"] = reference if reference.startswith("inc_") else f"inc_{reference}"
+    else:
+        usage(f"{reference!r} is not an incident: give an id, its beginning, or `latest`")
+    items: list[dict[str, Any]] = call(client, "GET", "/api/incidents", params=query)["items"]
+    exact = [item for item in items if item["id"] == reference]
+    if exact:
+        return exact[0]
+    if not items:
+        fail(f"No incident {reference}: `starter.py incident list --all` shows those there are")
+    if len(items) > 1:
+        fail(f"{reference} is not unique: {', '.join(item['id'] for item in items)}")
+    return items[0]
+
+
+def pending_version(incident: dict[str, Any]) -> int:
+    """The version that waits for a decision; fails when none does."""
+    if incident["pending"] is None:
+        fail(f"No draft of {incident['id']} waits for a decision")
+    return int(incident["pending"]["draft"])
+
+
+def draft_texts(
+    client: httpx2.Client, incident_id: str, version: int, raw: bool = False
+) -> list[dict[str, Any]]:
+    """The texts of one version, as they will look or, with `raw`, with their placeholders."""
+    query: dict[str, Any] = {"version": version, "raw": str(raw).lower()}
+    path = f"/api/incidents/{incident_id}/drafts"
+    texts: list[dict[str, Any]] = call(client, "GET", path, params=query)["items"]
+    if not texts:
+        fail(f"Incident {incident_id} has no draft version {version}")
+    return texts
+
+
+def pages(
+    client: httpx2.Client, path: str, query: dict[str, Any], limit: int | None
+) -> list[dict[str, Any]]:
+    """Up to `limit` items of a list, or all of them."""
+    items: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while limit is None or len(items) < limit:
+        more = {"cursor": cursor} if cursor else {}
+        size = PAGE if limit is None else min(PAGE, limit - len(items))
+        page = call(client, "GET", path, params={**query, **more, "limit": size})
+        items += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    return items
+
+
+def read_file(name: str) -> str:
+    """A file's text, or standard input for `-`; ends with a usage error when it cannot be read."""
+    if name == "-":
+        return sys.stdin.read()
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeError) as error:
+        usage(one_line(f"{name} cannot be read: {error}"))
+
+
+def _short(item: dict[str, Any]) -> dict[str, Any]:
+    short = {key: item[key] for key in SHOWN}
+    if item["pending"]:
+        short["pending"] = f"draft {item['pending']['draft']} ({item['pending']['moment']})"
+    return short

@@ -1,0 +1,165 @@
+"""Builds the real things, in this one place: stores, drafter, senders, activities, workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.deliver import DeliverActivities
+from activities.draft import DraftActivities
+from activities.postmortem import PostMortemActivities
+from activities.record import RecordActivities
+from activities.target import TargetActivities
+from adapters.db.announcements import AnnouncementStore
+from adapters.db.audiences import AudienceStore
+from adapters.db.drafts import DraftStore
+from adapters.db.engine import make_engine
+from adapters.db.incidents import IncidentStore
+from adapters.db.ledger import Ledger
+from adapters.db.policies import PolicyStore
+from adapters.db.post_mortems import PostMortemStore
+from adapters.db.rate_limits import RateLimits
+from adapters.drafters.catalog import Catalog
+from adapters.drafters.compose import Composer
+from adapters.drafters.post_mortem import PostMortemWriter
+from adapters.drafters.templates import TemplateDrafter
+from adapters.email.smtp import SmtpSender, SmtpSettings
+from adapters.inapp.builtin import BuiltinBanner
+from adapters.status_pages.builtin import BuiltinStatusPage
+from domain.message import Channel
+from domain.policy import Policy
+from domain.ports import Sender
+from domain.validation import validate_draft
+from runtime.policy_file import load_policy
+from runtime.settings import Settings, load_settings
+from runtime.temporal import sandbox_runner
+from workflows import names
+from workflows.broadcast import Broadcast
+from workflows.incident import Incident
+from workflows.postmortem import PostMortem
+
+CONTENT = Path(__file__).parent.parent / "content"
+GRACE = timedelta(seconds=4)
+
+Activity = Callable[..., Any]
+
+
+def utc_now() -> datetime:
+    """The present instant, aware."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The activities of each task queue, and what must be closed at the end."""
+
+    by_queue: Mapping[str, Sequence[Activity]]
+    engine: AsyncEngine
+    senders: Mapping[Channel, Sender] = field(default_factory=dict)
+
+    async def aclose(self) -> None:
+        for sender in self.senders.values():
+            await sender.aclose()
+        await self.engine.dispose()
+
+
+def build_steps(
+    engine: AsyncEngine,
+    policy: Policy,
+    senders: Mapping[Channel, Sender],
+    public_url: str,
+    secret: str,
+    clock: Callable[[], datetime] = utc_now,
+    **delivery: float,
+) -> Steps:
+    """Activities on real stores; `delivery` passes round and lease lengths in seconds."""
+    policies, drafts = PolicyStore(engine), DraftStore(engine)
+    records, audiences = IncidentStore(engine), AudienceStore(engine)
+    drafter = TemplateDrafter(CONTENT)
+    composer = Composer(policy, public_url, secret=secret, content_dir=CONTENT, clock=clock)
+    record = RecordActivities(records, policies, Catalog(CONTENT))
+    target = TargetActivities(audiences, policies, clock)
+    draft = DraftActivities(
+        records, audiences, policies, drafts, drafter, validate_draft, public_url, clock
+    )
+    post_mortem = PostMortemActivities(
+        PostMortemStore(engine),
+        policies,
+        drafts,
+        drafter,
+        PostMortemWriter(CONTENT).render_internal,
+        validate_draft,
+        public_url,
+        clock,
+    )
+    deliver = DeliverActivities(
+        Ledger(engine), composer, senders, RateLimits(engine), policies, drafts, clock, **delivery
+    )
+    return Steps(
+        by_queue={
+            names.QUEUE_INCIDENTS: [
+                record.load_policy,
+                record.record_step,
+                target.take_audience,
+                post_mortem.publish_post_mortem,
+            ],
+            names.QUEUE_DRAFTING: [draft.write_draft, post_mortem.draft_post_mortem],
+            names.QUEUE_DELIVERY: [
+                deliver.open_broadcast,
+                deliver.deliver,
+                deliver.settle_broadcast,
+            ],
+        },
+        engine=engine,
+        senders=senders,
+    )
+
+
+def build_senders(engine: AsyncEngine, policy: Policy) -> dict[Channel, Sender]:
+    """The ways out that are configured; a channel without one settles as `not_configured`."""
+    announcements = AnnouncementStore(engine)
+    senders: dict[Channel, Sender] = {
+        Channel.STATUS_PAGE: BuiltinStatusPage(announcements),
+        Channel.IN_APP: BuiltinBanner(announcements),
+    }
+    smtp = load_settings(SmtpSettings)
+    if smtp.url is not None:
+        senders[Channel.EMAIL] = SmtpSender(smtp, clock=utc_now)
+    return senders
+
+
+async def steps_from_environment() -> Steps:
+    """Everything as the environment describes it; stores the policy under its hash."""
+    settings = load_settings(Settings)
+    policy = load_policy(settings.policy)
+    engine = make_engine(settings.database_url.get_secret_value(), pool_size=20)
+    await PolicyStore(engine).save(policy, str(settings.policy), utc_now())
+    return build_steps(
+        engine,
+        policy,
+        build_senders(engine, policy),
+        settings.public_url,
+        settings.secret_key.get_secret_value(),
+    )
+
+
+def build_workers(client: Client, steps: Steps, queues: Sequence[str]) -> list[Worker]:
+    """One worker per task queue; workflows run on the incidents queue only."""
+    return [
+        Worker(
+            client,
+            task_queue=queue,
+            workflows=[Incident, Broadcast, PostMortem] if queue == names.QUEUE_INCIDENTS else [],
+            activities=steps.by_queue[queue],
+            workflow_runner=sandbox_runner(),
+            graceful_shutdown_timeout=GRACE,
+        )
+        for queue in queues
+    ]

@@ -1,0 +1,199 @@
+"""Commands reach the workflow once, and a refusal changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from domain.policy import Policy
+from runtime.servers import TemporalServer
+from tests.gateway.staff_kit import Kit, StandIn, make_incident, staff_kit, stand_in
+from workflows.names import incident_workflow_id
+
+
+@pytest.fixture(scope="module")
+def temporal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = TemporalServer(tmp_path_factory.mktemp("temporal"))
+    server.start()
+    yield server.address
+    server.stop()
+
+
+@pytest.fixture
+async def kit(
+    engine: AsyncEngine, policy: Policy, now: datetime, temporal: str
+) -> AsyncIterator[Kit]:
+    async with stand_in(temporal) as client, staff_kit(engine, policy, now, client) as opened:
+        yield opened
+
+
+async def _post(
+    kit: Kit, incident_id: str, name: str, body: object, role: str = "approver", key: str = ""
+) -> Any:
+    path = f"/api/incidents/{incident_id}/{name}"
+    return await kit.http.post(path, json=body, headers=kit.auth(role, key or None))
+
+
+async def _drafts(kit: Kit, incident_id: str) -> list[dict[str, Any]]:
+    path = f"/api/incidents/{incident_id}/drafts?raw=true"
+    items: list[dict[str, Any]] = (await kit.http.get(path, headers=kit.auth("viewer"))).json()[
+        "items"
+    ]
+    return items
+
+
+async def test_approve_once(kit: Kit) -> None:
+    incident_id = await make_incident(kit)
+    body = {"draft": 1, "decision": "approve"}
+    done = await _post(kit, incident_id, "decision", body)
+    assert done.status_code == 200, done.text
+    assert done.json() == {
+        "incident_id": incident_id, "draft": 1, "state": "approved", "version": 1,
+    }  # fmt: skip
+    again = await _post(kit, incident_id, "decision", body, "admin")
+    assert again.status_code == 409
+    assert again.json()["type"] == "urn:forewarn:problem:already_decided"
+    assert await kit.seen(incident_id) == ["approve 1 by the approver as approver"]
+
+
+async def test_every_command_reaches_the_workflow_and_the_audit_log(kit: Kit) -> None:
+    incident_id = await make_incident(kit)
+    message = "We found the cause <b>&</b> fix it."
+    for name, body in (
+        ("updates", {"message": message, "stage": "identified"}),
+        ("severity", {"severity": "P1", "reason": "worse"}),
+        ("confirm", {"components": ["payments"], "regions": ["eu"]}),
+        ("dismiss", None),
+        ("resolve", {"message": "It works again."}),
+        ("false-alarm", None),
+    ):
+        done = await _post(kit, incident_id, name, body, "responder")
+        assert done.status_code == 200, (name, done.text)
+        assert done.json()["severity"] == "P2"
+    seen = await kit.seen(incident_id)
+    assert [line.split()[0] for line in seen] == [
+        "post_update", "change_severity", "confirm_impact", "dismiss", "resolve",
+        "mark_false_alarm",
+    ]  # fmt: skip
+    note, stage = seen[0].split()[1:]
+    async with kit.deps.engine.connect() as conn:
+        kept = await conn.execute(text("SELECT text FROM notes WHERE id = :id"), {"id": note})
+        assert kept.scalar_one() == message and stage == "identified"
+        kinds = await conn.execute(text("SELECT body FROM audit_log WHERE kind = 'command'"))
+        bodies = kinds.scalars().all()
+    assert len(bodies) == 6
+    assert message not in str(bodies)
+    assert message not in str(seen)
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "field"),
+    [
+        ("updates", {"message": "  "}, "message"),
+        ("updates", {"message": "x" * 4001}, "message"),
+        ("updates", {"message": "a\u0000b"}, "message"),
+        ("updates", {"message": "x", "stage": "resolved"}, "stage"),
+        ("updates", {"message": "x", "stagе": "identified"}, "stagе"),  # noqa: RUF001 - the look-alike letter is the point
+        ("severity", {"severity": "P9"}, "severity"),
+        ("confirm", {"components": ["payments", "nope"]}, "components.1"),
+        ("confirm", {"regions": ["mars"]}, "regions.0"),
+        ("decision", {"draft": 0, "decision": "approve"}, "draft"),
+        ("decision", {"draft": 1, "decision": "perhaps"}, "decision"),
+        ("decision", {"draft": 1, "decision": "edit"}, "edits"),
+    ],
+)
+async def test_a_bad_field_is_named(kit: Kit, name: str, body: object, field: str) -> None:
+    incident_id = await make_incident(kit)
+    got = await _post(kit, incident_id, name, body)
+    assert got.status_code == 422, got.text
+    assert got.json()["errors"][0]["field"] == field
+    assert got.json()["errors"][0]["allowed"]
+    assert await kit.seen(incident_id) == []
+
+
+async def test_a_refusal_keeps_its_kind(kit: Kit) -> None:
+    incident_id = await make_incident(kit)
+    got = await _post(kit, incident_id, "severity", {"severity": "P2"})
+    assert (got.status_code, got.json()["type"]) == (409, "urn:forewarn:problem:same_severity")
+
+
+async def test_an_edit_becomes_a_new_version(kit: Kit) -> None:
+    incident_id = await make_incident(kit)
+    mail = next(t for t in await _drafts(kit, incident_id) if t["channel"] == "email")
+    edit = {k: mail[k] for k in ("channel", "locale", "subject", "text", "html")}
+    edit["text"] = edit["text"].replace("Payment processing", "Payment processing", 1) + "\n"
+    body = {"draft": 1, "decision": "edit", "edits": [edit]}
+    done = await _post(kit, incident_id, "decision", body, key="e1")
+    assert done.status_code == 200, done.text
+    assert done.json()["version"] == 2
+    again = await _post(kit, incident_id, "decision", body, key="e1")
+    assert again.json() == done.json()
+    texts = await _drafts(kit, incident_id)
+    assert {t["version"] for t in texts} == {1, 2}
+    assert {t["author"] for t in texts if t["version"] == 2} == {"the approver"}
+
+
+async def test_an_edit_that_breaks_rules_changes_nothing(kit: Kit) -> None:
+    incident_id = await make_incident(kit)
+    edit = {"channel": "email", "locale": "en", "subject": "x",
+            "text": "The database at 10.1.2.3 crashed."}  # fmt: skip
+    body = {"draft": 1, "decision": "edit", "edits": [edit]}
+    got = await _post(kit, incident_id, "decision", body)
+    assert got.status_code == 422, got.text
+    assert any("10.1.2.3" in str(e["value"]) for e in got.json()["errors"])
+    checked = await _post(kit, incident_id, "draft-check", edit)
+    assert {"rule", "where", "found", "suggestion"} == checked.json()["findings"][0].keys()
+    assert {t["version"] for t in await _drafts(kit, incident_id)} == {1}
+    assert await kit.seen(incident_id) == []
+
+
+async def test_an_edit_that_the_workflow_refuses_leaves_nothing(kit: Kit) -> None:
+    incident_id = await make_incident(kit)
+    assert (
+        await _post(kit, incident_id, "decision", {"draft": 1, "decision": "reject"})
+    ).status_code == 200
+    mail = (await _drafts(kit, incident_id))[0]
+    edit = {k: mail[k] for k in ("channel", "locale", "subject", "text", "html")}
+    body = {"draft": 1, "decision": "edit", "edits": [edit]}
+    assert (await _post(kit, incident_id, "decision", body)).status_code == 409
+    assert {t["version"] for t in await _drafts(kit, incident_id)} == {1}
+
+
+async def test_unknown_and_ended_incidents(kit: Kit) -> None:
+    assert (await _post(kit, "inc_nowhere", "resolve", None)).status_code == 404
+    waiting = await make_incident(kit, started=False)
+    assert (await _post(kit, waiting, "resolve", None)).status_code == 404
+    assert (
+        await _post(kit, waiting, "decision", {"draft": 7, "decision": "approve"})
+    ).status_code == 404
+    ended = await make_incident(kit)
+    assert kit.temporal is not None
+    handle = kit.temporal.get_workflow_handle(incident_workflow_id(ended))
+    await handle.signal(StandIn.close)
+    await handle.result()
+    got = await _post(kit, ended, "resolve", None)
+    assert (got.status_code, got.json()["type"]) == (409, "urn:forewarn:problem:not_open")
+
+
+async def test_temporal_down(engine: AsyncEngine, policy: Policy, now: datetime) -> None:
+    async with staff_kit(engine, policy, now) as kit:
+        incident_id = await make_incident(kit)
+        got = await _post(kit, incident_id, "resolve", None)
+        assert got.status_code == 503 and int(got.headers["retry-after"]) > 0
+        start = {"title": "Payments fail", "components": ["payments"]}
+        stored = await kit.http.post("/api/incidents", json=start, headers=kit.auth("responder"))
+        assert stored.status_code == 201
+        async with engine.connect() as conn:
+            rows = await conn.execute(text("SELECT relayed_at FROM signals"))
+            assert rows.scalars().all() == [None]
+
+
+async def test_the_kill_switch(kit: Kit) -> None:
+    for name, changed in (("pause", True), ("pause", False), ("resume", True)):
+        got = await kit.http.post(f"/api/sends/{name}", headers=kit.auth("approver"))
+        assert got.json() == {"paused": name == "pause", "changed": changed}

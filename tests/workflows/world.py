@@ -1,0 +1,253 @@
+"""A worker on a Temporal server and a real PostgreSQL, with senders that only remember."""
+
+from __future__ import annotations
+
+import asyncio
+import sysconfig
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio import activity
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.client import Client, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from adapters.db.intake import Intake
+from adapters.db.models import DeliveryRow, IncidentRow, TimelineRow
+from adapters.db.policies import PolicyStore
+from adapters.db.sample_customers import load
+from domain.message import Channel, OutboundMessage, Receipt
+from domain.policy import Policy
+from domain.signal import Severity, Signal, SignalStatus
+from runtime.temporal import search_attribute_flags
+from runtime.wiring import Steps, build_steps, build_workers
+from workflows import names
+from workflows.messages import DecideInput, DecideResult, IncidentStart, PendingView, StatusView
+
+BIN = Path(sysconfig.get_path("scripts"))
+POLLS = 400
+
+
+class Remembering:
+    """A sender that accepts everything and keeps what it was given."""
+
+    name = "remembering"
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.sent: list[OutboundMessage] = []
+
+    async def send(self, message: OutboundMessage) -> Receipt:
+        self.sent.append(message)
+        return Receipt(provider_id=f"{self.channel}-{len(self.sent)}")
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+def workflow_time() -> datetime:
+    """The server's time inside an activity, so that a skipped clock is seen everywhere."""
+    if activity.in_activity():
+        return activity.info().current_attempt_scheduled_time
+    return datetime.now(UTC)
+
+
+@dataclass
+class World:
+    """Everything a workflow test drives and looks at."""
+
+    client: Client
+    engine: AsyncEngine
+    policy: Policy
+    senders: dict[Channel, Remembering]
+    steps: Steps
+    sleep: Callable[[timedelta], Awaitable[None]]
+    now: Callable[[], Awaitable[datetime]]
+    delivered: list[str] = field(default_factory=list)
+    _ids: int = 0
+
+    async def signal(self, **changes: Any) -> str | None:
+        """Send an alert through the real intake and tell the workflow, as the relay does."""
+        self._ids += 1
+        values: dict[str, Any] = {
+            "source": "generic",
+            "external_id": f"a{self._ids}",
+            "dedup_key": "alert",
+            "status": SignalStatus.FIRING,
+            "title": "payments fail",
+            "components": ("payments",),
+            "severity": Severity.P2,
+            "customer_impact": True,
+        }
+        intake, now = Intake(self.engine), await self.now()
+        accepted = await intake.receive(
+            Signal(**(values | changes)),
+            self.policy,
+            now=now,
+            correlation_id="test",
+            dry_run=False,
+            policy_hash=self.policy.hash,
+        )
+        if accepted.incident_id is None:
+            return None
+        batch = await intake.batch_after(accepted.incident_id, 0)
+        assert batch is not None
+        await self.client.start_workflow(
+            names.INCIDENT,
+            IncidentStart(
+                incident_id=accepted.incident_id,
+                policy_hash=self.policy.hash,
+                batch=batch,
+                opened_at=now,
+            ),
+            id=names.incident_workflow_id(accepted.incident_id),
+            task_queue=names.QUEUE_INCIDENTS,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            start_signal="alert_received",
+            start_signal_args=[batch],
+        )
+        return accepted.incident_id
+
+    def handle(self, incident_id: str) -> WorkflowHandle[Any, Any]:
+        return self.client.get_workflow_handle(names.incident_workflow_id(incident_id))
+
+    async def status(self, incident_id: str) -> StatusView:
+        status: StatusView = await self.handle(incident_id).query(
+            "status", result_type=StatusView
+        )
+        return status
+
+    async def pending(self, incident_id: str, moment: str) -> int:
+        """The version that waits for approval, once one of this moment does."""
+
+        async def look() -> int | None:
+            view = await self.handle(incident_id).query("pending_draft", result_type=PendingView)
+            found = view.pending
+            return found.draft if found and found.moment == moment else None
+
+        version: int = await self.until(f"pending {moment}", look)
+        return version
+
+    async def approve(self, incident_id: str, moment: str, by: str = "ada") -> DecideResult:
+        version = await self.pending(incident_id, moment)
+        result: DecideResult = await self.handle(incident_id).execute_update(
+            "decide",
+            DecideInput(draft=version, decision="approve", by=by),
+            result_type=DecideResult,
+        )
+        return result
+
+    async def until(self, what: str, look: Callable[[], Awaitable[Any]]) -> Any:
+        """Look again until something is found; the workflow's clock does not move meanwhile."""
+        for _ in range(POLLS):
+            found = await look()
+            if found:
+                return found
+            await asyncio.sleep(0.025)
+        raise AssertionError(f"{what}: never seen")
+
+    async def until_sent(self, channel: Channel, number: int) -> list[OutboundMessage]:
+        async def look() -> bool:
+            return len(self.senders[channel].sent) >= number
+
+        await self.until(f"{number} messages on {channel}", look)
+        return self.senders[channel].sent
+
+    async def until_stage(self, incident_id: str, stage: str) -> None:
+        async def look() -> bool:
+            return (await self.status(incident_id)).stage == stage
+
+        await self.until(f"stage {stage}", look)
+
+    async def row(self, incident_id: str) -> Any:
+        async with self.engine.connect() as conn:
+            found = await conn.execute(
+                select(IncidentRow.__table__).where(IncidentRow.id == incident_id)
+            )
+            return found.one()
+
+    async def timeline(self, incident_id: str) -> list[str]:
+        async with self.engine.connect() as conn:
+            kinds = await conn.scalars(
+                select(TimelineRow.kind)
+                .where(TimelineRow.incident_id == incident_id)
+                .order_by(TimelineRow.id)
+            )
+            return list(kinds)
+
+    async def states(self, incident_id: str) -> dict[tuple[int, str, str], int]:
+        """(broadcast, channel, state) → rows of the ledger."""
+        counts: dict[tuple[int, str, str], int] = {}
+        async with self.engine.connect() as conn:
+            rows = await conn.execute(
+                select(DeliveryRow.broadcast_id, DeliveryRow.channel, DeliveryRow.state).where(
+                    DeliveryRow.incident_id == incident_id
+                )
+            )
+            for row in rows:
+                key = (row.broadcast_id, row.channel, row.state)
+                counts[key] = counts.get(key, 0) + 1
+        return counts
+
+
+@asynccontextmanager
+async def world_on(
+    environment: WorkflowEnvironment, engine: AsyncEngine, policy: Policy, customers: int = 12
+) -> AsyncIterator[World]:
+    """Workers for all queues on an environment, and some customers in the database."""
+    await load(engine, customers, 7, datetime.now(UTC))
+    await PolicyStore(engine).save(policy, "test", datetime.now(UTC))
+    channels = (Channel.EMAIL, Channel.IN_APP, Channel.STATUS_PAGE)
+    senders = {channel: Remembering(channel) for channel in channels}
+    steps = build_steps(
+        engine, policy, senders, "https://status.example", "test-secret", workflow_time
+    )
+    queues = [names.QUEUE_INCIDENTS, names.QUEUE_DRAFTING, names.QUEUE_DELIVERY]
+
+    async def sleep(delta: timedelta) -> None:
+        await environment.sleep(delta)
+
+    async with AsyncExitStack() as stack:
+        for worker in build_workers(environment.client, steps, queues):
+            await stack.enter_async_context(worker)
+        yield World(
+            environment.client,
+            engine,
+            policy,
+            senders,
+            steps,
+            sleep,
+            environment.get_current_time,
+        )
+
+
+@asynccontextmanager
+async def skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """A time-skipping server of its own, knowing our search attributes."""
+    environment = await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=str(BIN / "temporal-test-server"),
+        data_converter=pydantic_data_converter,
+    )
+    async with environment:
+        kinds = {"KeywordList": "KEYWORD_LIST"}
+        await environment.client.operator_service.add_search_attributes(
+            AddSearchAttributesRequest(
+                namespace="default",
+                search_attributes={
+                    name: IndexedValueType.Value(
+                        f"INDEXED_VALUE_TYPE_{kinds.get(kind, kind.upper())}"
+                    )
+                    for name, kind in search_attribute_flags()
+                },
+            )
+        )
+        yield environment
