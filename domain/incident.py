@@ -150,6 +150,8 @@ class IncidentState(Frozen):
     offer: PostMortemOffer | None = None
     announced: bool = False
     """Customers were sent the start."""
+    told: tuple[Channel, ...] = ()
+    """Channels on which customers were sent something: the end goes there, whatever the routes."""
     ended: bool = False
     """Customers were sent the end."""
     last_sent_at: datetime | None = None

@@ -55,7 +55,7 @@ class Gate(StrEnum):
 
 
 class Finding(BaseModel):
-    """One broken rule in a draft: which, where (channel/locale/field:offset), what, and a remedy."""
+    """A broken rule in a draft: which, where (channel/locale/field:offset), what, and a remedy."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -173,9 +173,7 @@ def _merge_scope(step: Step, batch: AlertBatch) -> bool:
     regions = _merged_regions(state, batch)
     shares = [s for s in (state.affected_share, batch.affected_share) if s is not None]
     grown = components != state.components or regions != state.regions
-    step.set(
-        components=components, regions=regions, affected_share=max(shares) if shares else None
-    )
+    step.set(components=components, regions=regions, affected_share=max(shares) if shares else None)
     return grown
 
 

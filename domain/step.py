@@ -76,6 +76,8 @@ class Step:
         """Ask for a moment's texts; whatever is pending or being written is superseded by it."""
         state = self.state
         channels = self.policy.channels(state.severity, moment)
+        if moment in CLOSING:
+            channels = (*channels, *(c for c in state.told if c not in channels))
         if not channels:
             self.note("no_channels", moment=moment, severity=state.severity)
             return
@@ -204,6 +206,8 @@ class Step:
         if for_customers:
             self.actions.append(Decide(version=pending.draft, state="sent", by=by))
             self.remember_decided(pending.draft, as_sent=True)
+            told = (*state.told, *channels)
+            self.set(told=tuple(c for c in Channel if c in told and c not in STAFF_CHANNELS))
             self._told_customers(pending, due)
 
     def _told_customers(self, pending: Pending, due: datetime | None) -> None:

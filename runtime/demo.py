@@ -1,4 +1,4 @@
-"""Plays one incident from its first alert to its post-mortem, and checks that every step happened."""
+"""Plays one incident from first alert to post-mortem, and checks that every step happened."""
 
 from __future__ import annotations
 

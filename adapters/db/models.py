@@ -92,7 +92,8 @@ class SignalRow(Base):
         UniqueConstraint("source", "external_id", name="uq_signals_source_external_id"),
         Index("ix_signals_incident_seq", "incident_id", "seq"),
         Index(
-            "ix_signals_unrelayed", "incident_id",
+            "ix_signals_unrelayed",
+            "incident_id",
             postgresql_where=text("relayed_at IS NULL AND incident_id IS NOT NULL"),
         ),
     )
@@ -113,8 +114,9 @@ class AlertRow(Base):
     open: Mapped[bool] = mapped_column(Boolean, server_default="true")
     last_seen_at: Mapped[datetime]
     __table_args__ = (
-        Index("uq_alerts_open_fingerprint", "fingerprint", unique=True,
-              postgresql_where=text("open")),
+        Index(
+            "uq_alerts_open_fingerprint", "fingerprint", unique=True, postgresql_where=text("open")
+        ),
     )
 
 
@@ -285,9 +287,7 @@ class AccountRow(Base):
     teams_webhook: Mapped[str | None]
     active: Mapped[bool] = mapped_column(Boolean, server_default="true")
     imported_at: Mapped[datetime]
-    __table_args__ = (
-        Index("ix_accounts_features", "features", postgresql_using="gin"),
-    )
+    __table_args__ = (Index("ix_accounts_features", "features", postgresql_using="gin"),)
 
 
 class ContactRow(Base):
@@ -389,7 +389,7 @@ class BroadcastRow(Base):
 
 
 class DeliveryRow(Base):
-    """The ledger: one row per recipient × channel × message.
+    """The ledger: one row per recipient, channel and message.
 
     `recipient` is the contact id, the account id or `*`. States: pending, sending, sent, failed,
     suppressed, unknown. A settled row never changes again, so that its audit digest holds; what
@@ -424,14 +424,24 @@ class DeliveryRow(Base):
     audit_seq: Mapped[int | None] = mapped_column(BigInteger)
     __table_args__ = (
         UniqueConstraint("broadcast_id", "channel", "recipient", name="uq_deliveries_row"),
-        Index("ix_deliveries_open", "broadcast_id", "channel", "priority", "id",
-              postgresql_where=text("state IN ('pending', 'sending')")),
+        Index(
+            "ix_deliveries_open",
+            "broadcast_id",
+            "channel",
+            "priority",
+            "id",
+            postgresql_where=text("state IN ('pending', 'sending')"),
+        ),
         Index("ix_deliveries_incident", "incident_id", "id"),
         Index("ix_deliveries_contact", "incident_id", "contact_id", "channel"),
-        Index("ix_deliveries_provider", "provider_id",
-              postgresql_where=text("provider_id IS NOT NULL")),
-        Index("ix_deliveries_audit_seq", "audit_seq",
-              postgresql_where=text("audit_seq IS NOT NULL")),
+        Index(
+            "ix_deliveries_provider",
+            "provider_id",
+            postgresql_where=text("provider_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_deliveries_audit_seq", "audit_seq", postgresql_where=text("audit_seq IS NOT NULL")
+        ),
     )
 
 

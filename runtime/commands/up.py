@@ -34,7 +34,7 @@ def up(
         data_dir=data_dir,
         sources=tuple(spec.name for spec in registry.monitors()),
         create_token=create_token,
-        upgrade=lambda url: asyncio.to_thread(upgrade, url),
+        upgrade=upgrade,
     )
 
     async def ready(info: StackInfo) -> None:

@@ -20,6 +20,7 @@ from domain.incident import (
     Note,
     Promise,
     SettlePromise,
+    Stage,
     Target,
     Targeted,
     TimerFired,
@@ -119,7 +120,14 @@ class Story:
     def _audience(self) -> AudienceCount:
         return AudienceCount(audience_id="aud_1", accounts=3, recipients=3, share=self.share)
 
-    # What happened
+    # What is and what happened. Methods, because a type checker would take an attribute for
+    # unchanged after a call.
+
+    def stage(self) -> Stage:
+        return self.state.stage
+
+    def severity(self) -> Severity:
+        return self.state.severity
 
     def broadcasts(self, customers: bool = True) -> list[Broadcast]:
         found = [a for _, a in self.actions if isinstance(a, Broadcast)]

@@ -45,10 +45,10 @@ def test_suspected_incident_tells_no_customer_and_closes_silently(
     policy: Policy, now: datetime
 ) -> None:
     story = Story(policy, now, batch(confirms=False))
-    assert story.state.stage is Stage.SUSPECTED
+    assert story.stage() is Stage.SUSPECTED
     story.pass_time(12 * HOUR)
     story.tell(AlertsReceived(batch=batch(2, firing=0, confirms=False)))
-    assert story.state.stage is Stage.CLOSED
+    assert story.stage() is Stage.CLOSED
     assert story.broadcasts() == []
     assert story.state.post_mortem is PostMortemState.NOT_REQUIRED
 
@@ -57,7 +57,7 @@ def test_confirmed_impact_waits_for_approval_and_staff_channels_do_not(
     policy: Policy, now: datetime
 ) -> None:
     story = Story(policy, now)
-    assert story.state.stage is Stage.INVESTIGATING
+    assert story.stage() is Stage.INVESTIGATING
     assert story.broadcasts() == []
     assert [set(b.channels) for b in story.broadcasts(customers=False)] == [
         {Channel.INTERNAL, Channel.TICKET}
@@ -77,17 +77,17 @@ def test_human_confirms_a_suspected_incident_and_names_its_component(
     story = Story(policy, now, batch(confirms=False, components=()))
     story.command(ImpactConfirmed(by="ada", components=("payments",), severity=Severity.P1))
     assert story.state.components == ("payments",)
-    assert story.state.severity is Severity.P1
+    assert story.severity() is Severity.P1
     assert story.state.pending is not None
     assert story.command(ImpactConfirmed(by="bob")) == "not_suspected"
 
 
 def test_a_measured_share_raises_an_unstated_severity(policy: Policy, now: datetime) -> None:
     unstated = batch(severity=Severity.P3, severity_stated=False)
-    assert Story(policy, now, unstated, share=0.25).state.severity is Severity.P2
-    assert Story(policy, now, unstated, share=0.251).state.severity is Severity.P1
-    assert Story(policy, now, unstated, share=None).state.severity is Severity.P3
-    assert Story(policy, now, batch(severity=Severity.P3), share=0.9).state.severity is Severity.P3
+    assert Story(policy, now, unstated, share=0.25).severity() is Severity.P2
+    assert Story(policy, now, unstated, share=0.251).severity() is Severity.P1
+    assert Story(policy, now, unstated, share=None).severity() is Severity.P3
+    assert Story(policy, now, batch(severity=Severity.P3), share=0.9).severity() is Severity.P3
 
 
 def test_every_promise_is_kept_by_holding_lines_while_nobody_acts(announced: Story) -> None:
@@ -157,25 +157,34 @@ def test_severity_fall_never_breaks_what_customers_were_told(announced: Story) -
     assert announced.command(SeverityChanged(by="ada", severity=Severity.P3)) == "same_severity"
 
 
+def test_the_end_goes_to_every_channel_that_carried_the_start(announced: Story) -> None:
+    announced.command(SeverityChanged(by="ada", severity=Severity.P4))
+    announced.command(ResolveRequested(by="ada"))
+    announced.approve()
+    start, end = announced.broadcasts()[0], announced.broadcasts()[-1]
+    assert end.moment is Moment.RESOLUTION
+    assert set(start.channels) - {Channel.INTERNAL, Channel.TICKET} <= set(end.channels)
+
+
 def test_alerts_raise_severity_but_never_lower_a_humans_word(announced: Story) -> None:
     announced.tell(AlertsReceived(batch=batch(2, severity=Severity.P1)))
-    assert announced.state.severity is Severity.P1
+    assert announced.severity() is Severity.P1
     announced.command(SeverityChanged(by="ada", severity=Severity.P3))
     announced.tell(AlertsReceived(batch=batch(3, severity=Severity.P1)))
-    assert announced.state.severity is Severity.P3
+    assert announced.severity() is Severity.P3
 
 
 def test_all_clear_after_stability_and_approval(announced: Story) -> None:
     announced.pass_time(20 * MINUTE)
     quiet = announced.now
     announced.tell(AlertsReceived(batch=batch(2, firing=0)))
-    assert announced.state.stage is Stage.MONITORING
+    assert announced.stage() is Stage.MONITORING
     announced.pass_time(10 * MINUTE)
     assert announced.state.pending is not None
     assert announced.state.pending.moment is Moment.RESOLUTION
     announced.approve()
     assert announced.moments()[-1] == "resolution"
-    assert announced.state.stage is Stage.RESOLVED
+    assert announced.stage() is Stage.RESOLVED
     assert announced.state.resolved_at == quiet
     assert announced.state.next_update_due is None
     assert announced.state.post_mortem is PostMortemState.DUE
@@ -186,7 +195,7 @@ def test_an_alert_one_second_before_stability_holds_back_the_all_clear(announced
     announced.pass_time(10 * MINUTE - timedelta(seconds=1))
     announced.tell(AlertsReceived(batch=batch(3, firing=1)))
     announced.pass_time(10 * MINUTE)
-    assert announced.state.stage is Stage.INVESTIGATING
+    assert announced.stage() is Stage.INVESTIGATING
     assert TimerKind.STABILITY not in announced.state.timers
     assert "resolution" not in announced.moments()
 
@@ -209,7 +218,7 @@ def test_refire_in_the_window_reopens_and_after_resolution_one_post_mortem(
     announced.approve()
     announced.pass_time(5 * MINUTE)
     announced.tell(AlertsReceived(batch=batch(2, firing=1)))
-    assert announced.state.stage is Stage.INVESTIGATING
+    assert announced.stage() is Stage.INVESTIGATING
     announced.approve()
     assert announced.state.next_update_due is not None
     announced.command(ResolveRequested(by="ada"))
@@ -230,33 +239,33 @@ def test_post_mortem_is_reviewed_published_and_the_incident_closes(announced: St
     assert len(answers) == 1
     announced.tell(PostMortemMoved(state=PostMortemState.PUBLISHED, version=90, hash="pm"))
     assert announced.moments()[-1] == "post_mortem"
-    assert announced.state.stage is Stage.RESOLVED
+    assert announced.stage() is Stage.RESOLVED
     announced.pass_time(HOUR)
-    assert announced.state.stage is Stage.CLOSED
+    assert announced.stage() is Stage.CLOSED
 
 
 def test_false_alarm_apologises_only_to_those_who_were_told(policy: Policy, now: datetime) -> None:
     untold = Story(policy, now)
     untold.command(FalseAlarmMarked(by="ada"))
-    assert untold.state.stage is Stage.FALSE_ALARM
+    assert untold.stage() is Stage.FALSE_ALARM
     assert untold.broadcasts() == []
 
     told = Story(policy, now)
     told.approve()
     told.command(FalseAlarmMarked(by="ada"))
-    assert told.state.stage is Stage.INVESTIGATING  # until the apology is approved
+    assert told.stage() is Stage.INVESTIGATING  # until the apology is approved
     told.approve()
     assert told.moments() == ["initial", "false_alarm"]
-    assert told.state.stage is Stage.FALSE_ALARM
+    assert told.stage() is Stage.FALSE_ALARM
 
 
 def test_resolved_before_anybody_was_told_says_nothing(policy: Policy, now: datetime) -> None:
     story = Story(policy, now)
     story.command(ResolveRequested(by="ada"))
-    assert story.state.stage is Stage.RESOLVED
+    assert story.stage() is Stage.RESOLVED
     assert story.state.pending is None
     story.pass_time(HOUR)
-    assert story.state.stage is Stage.CLOSED
+    assert story.stage() is Stage.CLOSED
     assert story.broadcasts() == []
 
 
@@ -265,7 +274,7 @@ def test_dismiss_only_while_suspected(policy: Policy, now: datetime, announced: 
     story = Story(policy, now, batch(confirms=False))
     assert story.command(UpdatePosted(by="ada", note_id="n")) == "not_confirmed"
     story.command(Dismissed(by="ada", reason="noise"))
-    assert story.state.stage is Stage.DISMISSED
+    assert story.stage() is Stage.DISMISSED
     assert story.command(ImpactConfirmed(by="ada")) == "not_open"
 
 

@@ -66,7 +66,7 @@ async def test_every_route_for_every_role(kit: Kit) -> None:
 async def test_bad_credentials_are_refused_and_never_logged(kit: Kit, header: str) -> None:
     with capture_logs() as logs:
         answer = await kit.http.get(
-            "/api/incidents", headers={"Authorization": header.encode("latin-1")}
+            "/api/incidents", headers={b"Authorization": header.encode("latin-1")}
         )
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"

@@ -88,7 +88,7 @@ def test_a_broken_stack_file_is_no_traceback(tmp_path: Path) -> None:
 
 
 def test_a_gateway_that_is_gone_is_no_traceback(tmp_path: Path) -> None:
-    stack = {
+    stack: dict[str, Any] = {
         "gateway": "http://127.0.0.1:9", "temporal": "127.0.0.1:9", "temporal_ui": None,
         "database_url": "postgresql://u:secret@127.0.0.1:9/x", "smtp": "smtp://127.0.0.1:9",
         "mail": None, "token": "fw_secret", "pids": {}, "secrets": {},

@@ -38,22 +38,16 @@ class Running:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
         if self.policy is not None:
             environment["FOREWARN_POLICY"] = str(self.policy)
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "starter.py",
-                "up",
-                "--port",
-                str(self.port),
-                "--data-dir",
-                str(self.data_dir),
-            ],
-            cwd=ROOT,
-            env=environment,
-            start_new_session=True,
-            stdout=(self.data_dir.parent / "up.log").open("ab"),
-            stderr=subprocess.STDOUT,
-        )
+        command = ["up", "--port", str(self.port), "--data-dir", str(self.data_dir)]
+        with (self.data_dir.parent / "up.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "starter.py", *command],
+                cwd=ROOT,
+                env=environment,
+                start_new_session=True,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
         self.until("ready", self.ready, START_SECONDS)
 
     def ready(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -73,7 +73,7 @@ async def test_the_whole_life_of_an_incident(world: World) -> None:
     mails = await world.until_sent(Channel.STATUS_PAGE, 2)
     assert mails[1].moment == "update"
 
-    note = await Notes(world.engine).save(incident, "We found the cause.", "ada", datetime.now())
+    note = await Notes(world.engine).save(incident, "We found the cause.", "ada", await world.now())
     result = await world.handle(incident).execute_update(
         "post_update",
         PostUpdateInput(by="ada", note_id=note, stage="identified"),

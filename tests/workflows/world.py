@@ -121,9 +121,7 @@ class World:
         return self.client.get_workflow_handle(names.incident_workflow_id(incident_id))
 
     async def status(self, incident_id: str) -> StatusView:
-        status: StatusView = await self.handle(incident_id).query(
-            "status", result_type=StatusView
-        )
+        status: StatusView = await self.handle(incident_id).query("status", result_type=StatusView)
         return status
 
     async def pending(self, incident_id: str, moment: str) -> int:
