@@ -4,44 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from runtime.commands import (
-    adapters_cmd,
-    approval,
-    audit,
-    customers,
-    db,
-    demo,
-    draft,
-    incident,
-    policy,
-    sends,
-    signal,
-    tokens,
-    up,
-)
+from runtime.commands.lazy import LazyGroup
 
 app = typer.Typer(
     name="starter.py",
-    help="Forewarn: the right message to the right customers while something is broken.",
+    cls=LazyGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for single in (up, demo, signal, approval):
-    app.add_typer(single.app)
-GROUPS = {
-    "incident": incident,
-    "draft": draft,
-    "policy": policy,
-    "customers": customers,
-    "audit": audit,
-    "sends": sends,
-    "adapters": adapters_cmd,
-    "db": db,
-    "tokens": tokens,
-}
-for name, group in GROUPS.items():
-    app.add_typer(group.app, name=name)
+
+
+@app.callback()
+def starter() -> None:
+    """Forewarn: the right message to the right customers while something is broken."""
+
 
 if __name__ == "__main__":
     app()

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
+from runtime.commands.lazy import COMMANDS, load
 from starter import app
 
 runner = CliRunner()
@@ -35,7 +35,8 @@ def _leaves() -> Iterator[list[str]]:
         else:
             yield path
 
-    yield from walk(typer.main.get_command(app), [])
+    for name in COMMANDS:
+        yield from walk(load(name), [name])
 
 
 LEAVES = list(_leaves())
