@@ -64,6 +64,10 @@ class Transient(ForewarnError):
         self.retry_after = retry_after
 
 
+class Unreachable(Transient):
+    """The provider itself is away, which says nothing about the recipient: nobody fails by it."""
+
+
 class OutcomeUnknown(ForewarnError):
     """The provider may or may not have accepted: the connection died after the data went out."""
 

@@ -41,7 +41,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 @pytest.fixture(scope="session")
 def migrated_template(postgres: PostgresServer) -> str:
     """The name of a migrated database that others are copied from."""
-    upgrade(_create(postgres, TEMPLATE))
+    upgrade(create_database(postgres, TEMPLATE))
     return TEMPLATE
 
 
@@ -49,16 +49,16 @@ def migrated_template(postgres: PostgresServer) -> str:
 def empty_database_url(postgres: PostgresServer) -> Iterator[str]:
     """A fresh database without any schema, for the tests of what creates one."""
     name = f"test_{uuid4().hex}"
-    yield _create(postgres, name)
-    _drop(postgres, name)
+    yield create_database(postgres, name)
+    drop_database(postgres, name)
 
 
 @pytest.fixture
 def database_url(postgres: PostgresServer, migrated_template: str) -> Iterator[str]:
     """A fresh migrated database, dropped afterwards."""
     name = f"test_{uuid4().hex}"
-    yield _create(postgres, name, migrated_template)
-    _drop(postgres, name)
+    yield create_database(postgres, name, migrated_template)
+    drop_database(postgres, name)
 
 
 @pytest.fixture
@@ -81,13 +81,13 @@ def now() -> datetime:
     return datetime(2026, 3, 10, 14, 0, tzinfo=UTC)
 
 
-def _create(postgres: PostgresServer, name: str, template: str | None = None) -> str:
+def create_database(postgres: PostgresServer, name: str, template: str | None = None) -> str:
     with psycopg.connect(postgres.database_url, autocommit=True) as connection:
         suffix = f" TEMPLATE {template}" if template else ""
         connection.execute(f"CREATE DATABASE {name}{suffix}")
     return postgres.database_url.rsplit("/", 1)[0] + f"/{name}"
 
 
-def _drop(postgres: PostgresServer, name: str) -> None:
+def drop_database(postgres: PostgresServer, name: str) -> None:
     with psycopg.connect(postgres.database_url, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")

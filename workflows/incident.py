@@ -69,7 +69,7 @@ from workflows.messages import (
 from workflows.view import View, scope
 
 # A run continues as new past so many events; the server suggests it only at 4,096.
-HISTORY_LIMIT = 2_000
+HISTORY_LIMIT = 1_000
 # Lines of the `timeline` query; the whole timeline is in PostgreSQL.
 RECENT_LINES = 100
 
@@ -113,14 +113,22 @@ class Incident:
         )
         if start.state is not None:
             self._view.show(self._state)
+        try:
+            await self._live()
+        except asyncio.CancelledError:
+            await self._note_cancellation()
+            raise
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return self.status()
+
+    async def _live(self) -> None:
+        """Take events one by one until the incident is over and everything sent is counted."""
         while not self._finished():
             self._arm_timer()
             await workflow.wait_condition(lambda: bool(self._queue) or self._must_continue())
             if not self._queue:
                 await self._continue_as_new()
             await self._process(self._queue.popleft())
-        await workflow.wait_condition(workflow.all_handlers_finished)
-        return self.status()
 
     # ------------------------------------------------------------ messages
 
@@ -375,6 +383,11 @@ class Incident:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _note_cancellation(self) -> None:
+        """Somebody ended the run from outside: the timeline says that no promise is kept now."""
+        self._state = self._state.model_copy(update={"steps": self._state.steps + 1})
+        await self._record([Note(key="cancelled")], workflow.now())
 
     # ------------------------------------------------------------ timers and continuation
 

@@ -7,14 +7,14 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
-from temporalio.client import WorkflowUpdateFailedError
+from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from adapters.db.notes import Notes
 from domain.message import Channel
 from domain.policy import Policy
 from domain.signal import SignalStatus
-from tests.workflows.world import World, skipping, world_on
+from tests.workflows.world import World, skipping, storm, world_on
 from workflows.messages import (
     CommandResult,
     ConfirmInput,
@@ -177,3 +177,29 @@ async def test_history_holds_no_personal_data(world: World) -> None:
         history = await world.client.get_workflow_handle(workflow_id).fetch_history()
         text = history.to_json()
         assert not [a for a in addresses | names_ if a and a in text]
+
+
+async def test_a_storm_continues_as_new_with_its_open_approval(world: World) -> None:
+    incident = await world.signal()
+    assert incident is not None
+    version = await world.pending(incident, "initial")
+    await storm(world, incident)
+    assert await world.pending(incident, "initial") == version
+    assert len(await world.handle(incident).query("timeline")) > 50
+    await world.approve(incident, "initial")
+    await world.until_sent(Channel.EMAIL, 1)
+    due = (await world.status(incident)).next_update_due
+    assert due is not None
+    await world.sleep(due - await world.now())
+    assert [m.moment for m in await world.until_sent(Channel.STATUS_PAGE, 2)] == [
+        "initial",
+        "update",
+    ]
+
+
+async def test_a_cancelled_run_says_so_on_the_timeline(world: World) -> None:
+    incident = await announced(world)
+    await world.handle(incident).cancel()
+    with pytest.raises(WorkflowFailureError):
+        await world.handle(incident).result()
+    assert (await world.timeline(incident))[-1] == "cancelled"

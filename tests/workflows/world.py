@@ -14,8 +14,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -27,7 +29,7 @@ from adapters.db.policies import PolicyStore
 from adapters.db.sample_customers import load
 from domain.message import Channel, OutboundMessage, Receipt
 from domain.policy import Policy
-from domain.signal import Severity, Signal, SignalStatus
+from domain.signal import AlertBatch, Severity, Signal, SignalStatus
 from runtime.temporal import search_attribute_flags
 from runtime.wiring import Steps, build_steps, build_workers
 from workflows import names
@@ -166,6 +168,20 @@ class World:
 
         await self.until(f"stage {stage}", look)
 
+    async def run_id(self, incident_id: str) -> str:
+        """The present run; another one after continue-as-new.
+
+        Asked of the service itself: the client cannot read what the time-skipping server answers
+        for a search attribute that was unset.
+        """
+        answer = await self.client.workflow_service.describe_workflow_execution(
+            DescribeWorkflowExecutionRequest(
+                namespace=self.client.namespace,
+                execution=WorkflowExecution(workflow_id=names.incident_workflow_id(incident_id)),
+            )
+        )
+        return answer.workflow_execution_info.execution.run_id
+
     async def row(self, incident_id: str) -> Any:
         async with self.engine.connect() as conn:
             found = await conn.execute(
@@ -195,6 +211,29 @@ class World:
                 key = (row.broadcast_id, row.channel, row.state)
                 counts[key] = counts.get(key, 0) + 1
         return counts
+
+
+async def storm(world: World, incident_id: str) -> None:
+    """Alert batches until the run continues as new."""
+    handle, first = world.handle(incident_id), await world.run_id(incident_id)
+    watermark = 1_000
+    while await world.run_id(incident_id) == first:
+        for _ in range(20):
+            watermark += 1
+            await handle.signal(
+                "alert_received",
+                AlertBatch(
+                    watermark=watermark,
+                    received=5,
+                    firing=1,
+                    severity=Severity.P2,
+                    severity_stated=True,
+                    category="local_degradation",
+                    components=("payments",),
+                    sources=("generic",),
+                ),
+            )
+            await asyncio.sleep(0.05)
 
 
 @asynccontextmanager
