@@ -14,14 +14,12 @@ from temporalio import workflow
 from temporalio.common import Priority
 from temporalio.exceptions import ApplicationError
 
-with workflow.unsafe.imports_passed_through():
-    from activities.deliver import DeliverActivities, OpenedBroadcast, SettleInput
-    from activities.round import DeliverInput, DeliverResult
-    from domain.incident import BroadcastDone
-    from domain.message import Channel
-    from domain.ports import BroadcastSpec, ChannelCounts
-    from domain.signal import Severity
-
+from activities.deliver import DeliverActivities, OpenedBroadcast, SettleInput
+from activities.round import DeliverInput, DeliverResult
+from domain.incident import BroadcastDone
+from domain.message import Channel
+from domain.ports import BroadcastSpec, ChannelCounts
+from domain.signal import Severity
 from workflows import names, options
 
 # Big audiences are sent by several activities at once, which share the rows among themselves.

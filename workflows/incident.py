@@ -16,38 +16,36 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
-with workflow.unsafe.imports_passed_through():
-    from activities.draft import DraftInput
-    from activities.record import RecordInput
-    from activities.target import TargetInput
-    from domain.errors import Refused
-    from domain.incident import (
-        Action,
-        AlertsReceived,
-        AnswerPostMortem,
-        Broadcast,
-        BroadcastDone,
-        Close,
-        Decide,
-        Draft,
-        Drafted,
-        Edited,
-        Event,
-        IncidentState,
-        Note,
-        OpenPostMortem,
-        PostMortemMoved,
-        SettlePromise,
-        Target,
-        Targeted,
-        TimerFired,
-        TimerKind,
-    )
-    from domain.plan import next_timer, open_incident, plan, refusal
-    from domain.policy import Policy
-    from domain.ports import BroadcastSpec
-    from domain.signal import AlertBatch
-
+from activities.draft import DraftInput
+from activities.record import RecordInput
+from activities.target import TargetInput
+from domain.errors import Refused
+from domain.incident import (
+    Action,
+    AlertsReceived,
+    AnswerPostMortem,
+    Broadcast,
+    BroadcastDone,
+    Close,
+    Decide,
+    Draft,
+    Drafted,
+    Edited,
+    Event,
+    IncidentState,
+    Note,
+    OpenPostMortem,
+    PostMortemMoved,
+    SettlePromise,
+    Target,
+    Targeted,
+    TimerFired,
+    TimerKind,
+)
+from domain.plan import next_timer, open_incident, plan, refusal
+from domain.policy import Policy
+from domain.ports import BroadcastSpec
+from domain.signal import AlertBatch
 from workflows import names, options
 from workflows.messages import (
     ChangeSeverityInput,

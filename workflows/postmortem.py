@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from temporalio import workflow
 
-with workflow.unsafe.imports_passed_through():
-    from activities.postmortem import PostMortemDraft, PostMortemInput, PublishInput
-    from domain.incident import PostMortemMoved, PostMortemState
-
+from activities.postmortem import PostMortemDraft, PostMortemInput, PublishInput
+from domain.incident import PostMortemMoved, PostMortemState
 from workflows import names, options
 from workflows.messages import PostMortemAnswer, PostMortemResult, PostMortemStart
 

@@ -8,9 +8,7 @@ from typing import Any
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
-with workflow.unsafe.imports_passed_through():
-    from domain.incident import IncidentState
-
+from domain.incident import IncidentState
 from workflows import names
 
 _KEYS: dict[str, Callable[[str], SearchAttributeKey[Any]]] = {
