@@ -64,6 +64,8 @@ class DraftActivities:
         notes = {}
         if draft.note_id is not None:
             notes["message"] = await self._records.note(draft.note_id)
+        if state.told_stage is not None:
+            notes["previous_stage"] = state.told_stage.value
         facts = build_facts(
             state,
             draft.moment,

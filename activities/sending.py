@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from domain.errors import OutcomeUnknown, Permanent, Transient
+from domain.errors import OutcomeUnknown, Permanent, Transient, Unreachable
 from domain.message import (
     FOR_ALL,
     Channel,
@@ -154,6 +154,9 @@ class Job:
                 receipt = await self.sender.send(message)
         except Permanent as error:
             return self._outcome(row, "failed", error.reason)
+        except Unreachable as error:
+            # However long the provider is away, only the message's own expiry ends the waiting.
+            return self._later(row, error.reason, error.retry_after)
         except Transient as error:
             return self._again(row, error.reason, error.retry_after)
         except OutcomeUnknown as error:
@@ -197,6 +200,9 @@ class Job:
     def _again(self, row: Row, reason: str, retry_after: float | None = None) -> Outcome:
         if row.attempts + 1 >= self.delivery.max_attempts:
             return self._outcome(row, "failed", reason)
+        return self._later(row, reason, retry_after)
+
+    def _later(self, row: Row, reason: str, retry_after: float | None = None) -> Outcome:
         wait = backoff(self.delivery, row.attempts, row.recipient.delivery_id)
         if retry_after is not None:
             cap = self.delivery.retry_cap

@@ -154,6 +154,8 @@ class IncidentState(Frozen):
     """Channels on which customers were sent something: the end goes there, whatever the routes."""
     ended: bool = False
     """Customers were sent the end."""
+    told_stage: Stage | None = None
+    """The stage that customers were told last: going back behind it is said plainly."""
     last_sent_at: datetime | None = None
     quiet_since: datetime | None = None
     """Since when no alert of the incident fires."""

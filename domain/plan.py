@@ -88,7 +88,9 @@ def refusal(state: IncidentState, event: Event) -> Refused | None:
     match event:
         case Decided() | Edited():
             return _decision_refusal(state, event)
-        case ImpactConfirmed() if state.stage is not Stage.SUSPECTED:
+        case ImpactConfirmed() if state.stage is not Stage.SUSPECTED and not _names_scope(
+            state, event
+        ):
             return Refused("not_suspected", f"the incident is already confirmed ({state.stage})")
         case Dismissed() if state.stage is not Stage.SUSPECTED:
             return Refused(
@@ -105,6 +107,11 @@ def refusal(state: IncidentState, event: Event) -> Refused | None:
         case SeverityChanged() if event.severity is state.severity:
             return Refused("same_severity", f"the severity is already {state.severity}")
     return None
+
+
+def _names_scope(state: IncidentState, event: ImpactConfirmed) -> bool:
+    """A confirmed incident that nobody could place may still be told what it is about."""
+    return bool(event.components) and not state.components and state.stage in ACTIVE
 
 
 def _decision_refusal(state: IncidentState, event: Decided | Edited) -> Refused | None:
@@ -256,7 +263,8 @@ def _reopen(step: Step) -> None:
 
 
 def _confirmed(step: Step, event: ImpactConfirmed) -> None:
-    if step.state.stage is not Stage.SUSPECTED:
+    suspected = step.state.stage is Stage.SUSPECTED
+    if not suspected and not _names_scope(step.state, event):
         return
     if event.components:
         step.set(components=event.components)
@@ -266,7 +274,10 @@ def _confirmed(step: Step, event: ImpactConfirmed) -> None:
         step.worsen(event.severity, "stated on confirmation", by=event.by)
     if event.severity is not None:
         step.set(severity_by_human=True)
-    _confirm(step, event.by)
+    if suspected:
+        _confirm(step, event.by)
+    else:
+        step.target()
 
 
 def _confirm(step: Step, by: str) -> None:

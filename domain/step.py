@@ -214,7 +214,7 @@ class Step:
         self.set(audience=pending.audience)
         if pending.moment is Moment.POST_MORTEM:
             return
-        self.set(announced=True, last_sent_at=self.now)
+        self.set(announced=True, last_sent_at=self.now, told_stage=pending.stage)
         if pending.moment is Moment.UPDATE:
             self.set(updates=max(self.state.updates, pending.number))
         self.keep_promise()

@@ -82,6 +82,18 @@ def test_human_confirms_a_suspected_incident_and_names_its_component(
     assert story.command(ImpactConfirmed(by="bob")) == "not_suspected"
 
 
+def test_what_a_confirmed_incident_is_about_can_be_said_later(
+    policy: Policy, now: datetime
+) -> None:
+    story = Story(policy, now, batch(confirms=False, components=()))
+    story.command(ImpactConfirmed(by="ada"))
+    assert story.state.pending is None
+    assert "no_audience" in story.notes()
+    assert story.command(ImpactConfirmed(by="ada", components=("payments",))) is None
+    assert story.state.pending is not None
+    assert story.command(ImpactConfirmed(by="ada", components=("api",))) == "not_suspected"
+
+
 def test_a_measured_share_raises_an_unstated_severity(policy: Policy, now: datetime) -> None:
     unstated = batch(severity=Severity.P3, severity_stated=False)
     assert Story(policy, now, unstated, share=0.25).severity() is Severity.P2
