@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-import structlog
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -26,8 +25,6 @@ from activities.sending import Composer, Job, for_everybody
 from domain.errors import NotFound, Refused
 from domain.message import FOR_ALL, Channel, DraftVersion
 from domain.ports import BroadcastSpec, ChannelCounts, Clock, Drafts, Policies, Sender
-
-log = structlog.get_logger(__name__)
 
 
 class OpenedBroadcast(BaseModel):
@@ -87,12 +84,7 @@ class DeliverActivities:
             except Refused as error:
                 raise ApplicationError(str(error), type=error.kind, non_retryable=True) from error
             counts = await self._ledger.counts(broadcast_id)
-        log.info(
-            "broadcast_opened",
-            incident_id=spec.incident_id,
-            broadcast=spec.n,
-            rows=sum(c.total for c in counts.values()),
-        )
+        activity.logger.info("audience frozen: %d rows", sum(c.total for c in counts.values()))
         return OpenedBroadcast(broadcast_id=broadcast_id, counts=counts)
 
     @activity.defn(name="deliver")
@@ -130,7 +122,7 @@ class DeliverActivities:
         """Mark the broadcast finished and return its final counts."""
         async with heartbeats():
             if not await self._ledger.finish(work.broadcast_id, self._clock()):
-                log.info("broadcast_already_settled", incident_id=work.incident_id)
+                activity.logger.info("already settled by an earlier attempt")
             counts = await self._ledger.counts(work.broadcast_id)
         return OpenedBroadcast(broadcast_id=work.broadcast_id, counts=counts)
 

@@ -44,7 +44,7 @@ def build() -> FastAPI:
             temporal=link,
             relay=Relay(intake, link, policy),
             dry_run=settings.dry_run,
-            temporal_ui=env.get("FOREWARN_TEMPORAL_UI_URL"),
+            temporal_ui=settings.temporal_ui_url,
             temporal_namespace=env.get("TEMPORAL_NAMESPACE") or "default",
         )
     )

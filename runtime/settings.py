@@ -55,6 +55,11 @@ class Settings(BaseSettings):
         validation_alias="FOREWARN_DRY_RUN",
         description="`true`: everything happens except that nothing leaves.",
     )
+    temporal_ui_url: str | None = Field(
+        default=None,
+        validation_alias="FOREWARN_TEMPORAL_UI_URL",
+        description="Address of the Temporal UI; incidents link to it.",
+    )
 
     @field_validator("database_url")
     @classmethod

@@ -142,6 +142,7 @@ class LocalStack:
             await self._supervisor.start(temporal.spec)
             temporal_ui = temporal.ui_url
             env = _for_local_temporal(env, temporal.address, self._data_dir)
+            env.setdefault("FOREWARN_TEMPORAL_UI_URL", temporal_ui)
         else:
             await self._introduce(env["TEMPORAL_ADDRESS"])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,9 +13,12 @@ from adapters import registry
 from adapters.db.engine import make_engine
 from adapters.db.migrate import upgrade
 from adapters.db.tokens import Tokens
+from domain.errors import BadInput
 from domain.roles import Role
 from runtime.commands.common import DEFAULT_DATA_DIR, DataDir, fail, guard_database
+from runtime.policy_file import load_policy
 from runtime.processes import StartError
+from runtime.settings import DEFAULT_POLICY, environment
 from runtime.stack import StackOptions, run_stack
 from runtime.stack_state import STACK_FILE, StackInfo
 
@@ -29,6 +33,7 @@ def up(
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Run Temporal, PostgreSQL, worker and gateway until Ctrl-C; the data is kept."""
+    check_policy(Path(environment().get("FOREWARN_POLICY") or DEFAULT_POLICY))
     options = StackOptions(
         port=port,
         data_dir=data_dir,
@@ -48,6 +53,16 @@ def up(
     except StartError as error:
         fail(str(error))
     raise typer.Exit(code)
+
+
+def check_policy(path: Path) -> None:
+    """Say what is wrong with the policy before anything starts that would only crash on it."""
+    try:
+        load_policy(path)
+    except BadInput as error:
+        first, *more = str(error).splitlines()
+        rest = f" (and {len(more)} more: `starter.py policy check {path}`)" if more else ""
+        fail(first + rest if str(path) in first else f"{path}: {first}{rest}")
 
 
 async def create_token(env: Mapping[str, str]) -> str:
