@@ -9,9 +9,10 @@ from temporalio import activity
 
 from domain.facts import audience_rule, build_facts, draft_hash, promise_is_literal, rule_text
 from domain.incident import AudienceCount, Draft, Drafted, IncidentState
-from domain.message import CLOSING, DraftVersion, Finding, Moment
+from domain.message import CLOSING, Channel, DraftVersion, Facts, Finding, Moment
 from domain.policy import Policy
 from domain.ports import (
+    AudienceRule,
     Audiences,
     Clock,
     Drafter,
@@ -32,6 +33,46 @@ class DraftInput(BaseModel):
     policy_hash: str
 
 
+class DraftWriter:
+    """Facts in, one validated and stored version out."""
+
+    def __init__(self, drafts: Drafts, drafter: Drafter, validate: Validate, clock: Clock) -> None:
+        self._drafts = drafts
+        self._drafter = drafter
+        self._validate = validate
+        self._clock = clock
+
+    async def write(
+        self,
+        facts: Facts,
+        rule: AudienceRule,
+        channels: tuple[Channel, ...],
+        policy: Policy,
+        request: str,
+        *,
+        supersede: bool,
+    ) -> DraftVersion:
+        """Write the texts of a moment; the same `request` returns the same version."""
+        texts = await self._drafter.write(
+            DraftRequest(facts=facts, channels=channels, locales=policy.locales), policy
+        )
+        named = rule_text(rule)
+        draft = DraftVersion(
+            incident_id=facts.incident_id,
+            version=0,
+            moment=facts.moment,
+            number=facts.number,
+            texts=texts,
+            facts=facts,
+            audience_rule=named,
+            hash=draft_hash(texts, named),
+            author=self._drafter.name,
+            created_at=self._clock(),
+        )
+        checked = draft.model_copy(update={"findings": tuple(self._validate(draft, policy))})
+        return await self._drafts.save(checked, request, supersede=supersede)
+
+
 class DraftActivities:
     """Facts in, one validated draft version out; the same request returns the same version."""
 
@@ -40,18 +81,14 @@ class DraftActivities:
         records: IncidentRecords,
         audiences: Audiences,
         policies: Policies,
-        drafts: Drafts,
-        drafter: Drafter,
-        validate: Validate,
+        writer: DraftWriter,
         public_url: str,
         clock: Clock,
     ) -> None:
         self._records = records
         self._audiences = audiences
         self._policies = policies
-        self._drafts = drafts
-        self._drafter = drafter
-        self._validate = validate
+        self._writer = writer
         self._public_url = public_url
         self._clock = clock
 
@@ -78,25 +115,13 @@ class DraftActivities:
             holding=draft.holding,
             next_update_at=draft.next_update_at,
         )
-        texts = await self._drafter.write(
-            DraftRequest(facts=facts, channels=draft.channels, locales=policy.locales), policy
-        )
-        rule = rule_text(audience_rule(state, policy))
-        version = DraftVersion(
-            incident_id=state.id,
-            version=0,
-            moment=draft.moment,
-            number=draft.number,
-            texts=texts,
-            facts=facts,
-            audience_rule=rule,
-            hash=draft_hash(texts, rule),
-            author=self._drafter.name,
-            created_at=self._clock(),
-        )
-        version = version.model_copy(update={"findings": tuple(self._validate(version, policy))})
-        saved = await self._drafts.save(
-            version, f"draft-{draft.request}", supersede=not draft.holding
+        saved = await self._writer.write(
+            facts,
+            audience_rule(state, policy),
+            draft.channels,
+            policy,
+            f"draft-{draft.request}",
+            supersede=not draft.holding,
         )
         return Drafted(
             request=draft.request,

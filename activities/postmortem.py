@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
-from domain.facts import audience_rule, build_facts, draft_hash, rule_text
+from activities.draft import DraftWriter
+from domain.facts import audience_rule, build_facts
 from domain.incident import IncidentState
-from domain.message import DraftVersion, Facts, Finding, Moment
+from domain.message import Facts, Moment
 from domain.policy import Policy
-from domain.ports import (
-    ChannelCounts,
-    Clock,
-    Drafter,
-    DraftRequest,
-    Drafts,
-    Policies,
-    TimelineEntry,
-)
-
-Validate = Callable[[DraftVersion, Policy], Sequence[Finding]]
+from domain.ports import ChannelCounts, Clock, Drafts, Policies, TimelineEntry
 
 
 class Story(Protocol):
@@ -96,18 +87,16 @@ class PostMortemActivities:
         story: Story,
         policies: Policies,
         drafts: Drafts,
-        drafter: Drafter,
+        writer: DraftWriter,
         render_internal: RenderInternal,
-        validate: Validate,
         public_url: str,
         clock: Clock,
     ) -> None:
         self._story = story
         self._policies = policies
         self._drafts = drafts
-        self._drafter = drafter
+        self._writer = writer
         self._render_internal = render_internal
-        self._validate = validate
         self._public_url = public_url
         self._clock = clock
 
@@ -131,25 +120,14 @@ class PostMortemActivities:
         )
         counts = await self._story.delivery_counts(state.id)
         internal = self._render_internal(facts, timeline, counts, policy)
-        channels = policy.channels(state.severity, Moment.POST_MORTEM)
-        texts = await self._drafter.write(
-            DraftRequest(facts=facts, channels=channels, locales=policy.locales), policy
+        saved = await self._writer.write(
+            facts,
+            audience_rule(state, policy),
+            policy.channels(state.severity, Moment.POST_MORTEM),
+            policy,
+            f"post-mortem-{request.attempt}",
+            supersede=False,
         )
-        rule = rule_text(audience_rule(state, policy))
-        version = DraftVersion(
-            incident_id=state.id,
-            version=0,
-            moment=Moment.POST_MORTEM,
-            number=1,
-            texts=texts,
-            facts=facts,
-            audience_rule=rule,
-            hash=draft_hash(texts, rule),
-            author=self._drafter.name,
-            created_at=self._clock(),
-        )
-        version = version.model_copy(update={"findings": tuple(self._validate(version, policy))})
-        saved = await self._drafts.save(version, f"post-mortem-{request.attempt}", supersede=False)
         await self._story.save_internal(
             state.id, request.public, state.post_mortem_due, internal, saved.version
         )
