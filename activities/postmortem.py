@@ -11,7 +11,7 @@ from temporalio import activity
 
 from activities.draft import DraftWriter
 from domain.facts import audience_rule, build_facts
-from domain.incident import IncidentState
+from domain.incident import IncidentState, Stage
 from domain.message import Facts, Moment
 from domain.policy import Policy
 from domain.ports import ChannelCounts, Clock, Drafts, Policies, TimelineEntry
@@ -37,6 +37,19 @@ class Story(Protocol):
     ) -> None:
         """Mark it published or completed; the same again changes nothing."""
         ...
+
+
+def milestones(timeline: Sequence[TimelineEntry]) -> dict[str, datetime]:
+    """When customers first heard, when the cause was found, when the repair was in, by fact key."""
+    found: dict[str, datetime] = {}
+    for entry in timeline:
+        if entry.kind == "broadcast_started" and entry.customer_visible:
+            found.setdefault("announced_at", entry.at)
+        elif entry.kind == "stage_changed" and entry.data.get("stage") == Stage.IDENTIFIED:
+            found["identified_at"] = entry.at
+        elif entry.kind == "stage_changed" and entry.data.get("stage") == Stage.MONITORING:
+            found["mitigated_at"] = entry.at
+    return found
 
 
 class RenderInternal(Protocol):
@@ -113,10 +126,10 @@ class PostMortemActivities:
             1,
             state.audience,
             policy,
-            {"message": notes[-1]} if notes else {},
+            {"message": "\n\n".join(notes)} if notes else {},
             self._public_url,
             stage="resolved",
-            published_at=self._clock(),
+            story=milestones(timeline) | {"published_at": self._clock()},
         )
         counts = await self._story.delivery_counts(state.id)
         internal = self._render_internal(facts, timeline, counts, policy)

@@ -40,9 +40,9 @@ def build_facts(
     stage: str | None = None,
     holding: bool = False,
     next_update_at: datetime | None = None,
-    published_at: datetime | None = None,
+    story: Mapping[str, datetime] | None = None,
 ) -> Facts:
-    """Facts for one moment; what is not known is simply not there."""
+    """Facts for one moment; what is not known is simply not there. `story` adds instants by key."""
     known = tuple(c for c in state.components if c in policy.component_keys())
     components = policy.customer_facing(known)
     times = {"impact_start": state.started_at}
@@ -53,8 +53,7 @@ def build_facts(
         times["restored_at"] = state.resolved_at
         minutes = (state.resolved_at - state.started_at).total_seconds() / 60
         numbers["duration_minutes"] = max(1, round(minutes))
-    if published_at is not None:
-        times["published_at"] = published_at
+    times |= story or {}
     if state.affected_share:
         numbers["share_percent"] = round(state.affected_share * 100, 1)
     if audience.accounts:

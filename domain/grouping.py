@@ -64,19 +64,16 @@ def joins(
     incident's opening or last alert, unless regions or category differ. Regions differ when both
     name some and none in common: an alert without a region speaks of all. Categories differ when
     they are not the same, except local degradation and regional outage, which only differ by a
-    region being named. A separate incident takes in no alert but its own. A resolved one is
-    re-opened by an alert on one of its own components within the re-open window. `near` is the
-    alert's `reach` where the caller has it already.
+    region being named. A separate incident takes in no alert but its own, and neither does a
+    resolved one: customers were told its end, so only a re-fire of its own alerts re-opens it
+    (`accepts_refire`). `near` is the alert's `reach` where the caller has it already.
     """
-    if incident.separate or not alert.components:
+    if incident.separate or incident.stage is Stage.RESOLVED or not alert.components:
         return False
     if _categories_differ(incident.category, alert.category):
         return False
     if incident.regions and alert.regions and not set(incident.regions) & set(alert.regions):
         return False
-    if incident.stage is Stage.RESOLVED:
-        same = bool(set(incident.components) & set(alert.components))
-        return same and accepts_refire(incident, policy, now)
     latest = max(incident.opened_at, incident.last_alert_at)
     if now - latest > policy.grouping.window:
         return False

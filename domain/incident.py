@@ -23,6 +23,7 @@ class Stage(StrEnum):
     FALSE_ALARM = "false_alarm"
 
 
+ACTIVE = frozenset({Stage.INVESTIGATING, Stage.IDENTIFIED, Stage.MONITORING})
 OVER = frozenset({Stage.CLOSED, Stage.DISMISSED, Stage.FALSE_ALARM})
 
 
@@ -82,9 +83,13 @@ class Pending(Frozen):
 
 
 class Promise(Frozen):
-    """The open "next update by"; kept when a message goes out at or before `due`."""
+    """The open "next update by"; kept when a message goes out at or before `due`.
+
+    `channels` carried it: what keeps it goes there too, whatever the severity is by then.
+    """
 
     number: int
+    channels: tuple[Channel, ...] = ()
     made_at: datetime
     due: datetime
 

@@ -223,7 +223,7 @@ class Promises(Strict):
 class Delivery(Strict):
     """How messages leave: shared rate per channel, leases, attempts, and what unknown means."""
 
-    rate_per_minute: dict[Channel, int | None]
+    rate_per_minute: dict[Channel, Annotated[int, Field(ge=1)] | None]
     on_unknown: dict[Channel, Literal["resend", "hold"]]
     max_attempts: int = Field(default=8, ge=1)
     retry_base: Duration

@@ -75,9 +75,7 @@ class Step:
     def draft(self, moment: Moment, note_id: str | None = None, stage: Stage | None = None) -> None:
         """Ask for a moment's texts; whatever is pending or being written is superseded by it."""
         state = self.state
-        channels = self.policy.channels(state.severity, moment)
-        if moment in CLOSING:
-            channels = (*channels, *(c for c in state.told if c not in channels))
+        channels = self.channels(moment)
         if not channels:
             self.note("no_channels", moment=moment, severity=state.severity)
             return
@@ -87,9 +85,19 @@ class Step:
         self.set(drafting=draft)
         self.actions.append(draft)
 
+    def channels(self, moment: Moment) -> tuple[Channel, ...]:
+        """Where a moment goes: by its route, and where it is owed whatever the severity became."""
+        routed = self.policy.channels(self.state.severity, moment)
+        owed: tuple[Channel, ...] = ()
+        if moment in CLOSING:
+            owed = self.state.told
+        elif moment is Moment.UPDATE and self.state.promise is not None:
+            owed = self.state.promise.channels
+        return (*routed, *(c for c in owed if c not in routed))
+
     def draft_holding_line(self) -> None:
         """Ask for the fixed words that keep a promise; a pending draft stays as it is."""
-        channels = self.policy.channels(self.state.severity, Moment.UPDATE)
+        channels = self.channels(Moment.UPDATE)
         draft = self._request(
             Moment.UPDATE, self.state.updates, channels, None, self.state.stage, True
         )
@@ -284,7 +292,13 @@ class Step:
         self.disarm(TimerKind.PROMISE, TimerKind.PROMISE_REMINDER)
         if due is None:
             return
-        made = Promise(number=self.state.promises + 1, made_at=self.now, due=due)
+        routed = self.policy.channels(self.state.severity, Moment.UPDATE)
+        made = Promise(
+            number=self.state.promises + 1,
+            channels=tuple(c for c in routed if c not in STAFF_CHANNELS),
+            made_at=self.now,
+            due=due,
+        )
         self.set(promise=made, promises=made.number)
         self.actions.append(SettlePromise(promise=made, state="open"))
         self.note("promise_made", visible=False, due=due.isoformat())

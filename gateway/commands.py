@@ -33,7 +33,7 @@ from gateway.staff_shapes import (
 )
 from gateway.staff_updates import command
 from runtime.relay import TemporalDown
-from runtime.staff import DraftView, IncidentView, staff_stores
+from runtime.staff import DraftView, IncidentView, staff_composer, staff_stores
 from workflows.messages import (
     ChangeSeverityInput,
     CommandResult,
@@ -70,6 +70,9 @@ class Commands:
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
         self._staff = staff_stores(deps.engine)
+        self._composer = staff_composer(
+            deps.policy, deps.public_url, deps.secret_key.get_secret_value(), deps.now
+        )
 
     async def start(self, call: Call, body: StartBody) -> StartAnswer:
         """Report an incident; it may fold into an open one unless `separate`."""
@@ -192,7 +195,7 @@ class Commands:
         edits: tuple[TextBody, ...],
     ) -> DecisionAnswer:
         base = view.draft
-        texts = tuple(edit.as_draft() for edit in edits)
+        texts = tuple(self._with_fresh_html(edit.as_draft(), base) for edit in edits)
         draft = await self._staff.drafts.edited(
             base.incident_id, base.version, texts, call.actor.name, self._deps.now()
         )
@@ -223,6 +226,20 @@ class Commands:
             state=done.state,
             version=saved.version,
         )
+
+    def _with_fresh_html(self, edit: DraftText, base: DraftVersion) -> DraftText:
+        """An edit without HTML that still says the old words: it is laid out anew from the text.
+
+        Most people read the HTML of a mail, so a change of the text alone must reach it.
+        """
+        place = (edit.channel, edit.locale)
+        before = next((t for t in base.texts if (t.channel, t.locale) == place), None)
+        if before is None or edit.html is None:
+            return edit
+        shown = self._composer.preview(base, *place)
+        unchanged = edit.html in (before.html, shown.html)
+        changed = edit.text not in (before.text, shown.text)
+        return edit.model_copy(update={"html": None}) if changed and unchanged else edit
 
     async def _findings(self, text: DraftText, facts: Facts) -> tuple[Finding, ...]:
         written = "\n".join((text.subject or "", text.text, text.html or ""))

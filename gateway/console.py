@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from secrets import token_urlsafe
 from typing import Annotated
 
@@ -10,6 +11,7 @@ from fastapi.responses import RedirectResponse
 from starlette.datastructures import FormData
 
 from domain.errors import BadInput, ForewarnError, NotFound, Refused, Transient, Unauthorized
+from domain.message import Channel, DraftText
 from domain.roles import Role
 from gateway.auth import Actor, Auth
 from gateway.commands import Call, Commands
@@ -18,8 +20,8 @@ from gateway.console_pages import HEADERS, STYLE, render
 from gateway.deps import Deps
 from gateway.problems import correlation_id
 from gateway.staff_read import NAMESPACE, IncidentId, previews
-from gateway.staff_shapes import incident_out
-from runtime.staff import MAX_LIMIT, TimelineView, staff_composer, staff_stores
+from gateway.staff_shapes import DraftOut, incident_out
+from runtime.staff import MAX_LIMIT, DraftView, TimelineView, staff_composer, staff_stores
 
 HOME = "/console"
 
@@ -76,22 +78,44 @@ class Console:
     ) -> Response:
         """Everything about one incident."""
         view = await self._staff.incidents.detail(incident_id)
-        pending = None
+        pending, texts = None, []
         if view.pending is not None:
             pending = await self._staff.incidents.draft(incident_id, view.pending.draft)
+            texts = self._texts(pending, (view.pending.model_extra or {}).get("channels"))
         return render(
             "incident.html",
             status,
             **self.frame(actor),
             incident=incident_out(view, self._deps.temporal_ui, NAMESPACE),
             pending=pending,
-            previews=previews(self._composer, pending) if pending else (),
+            texts=texts,
             timeline=await self._whole_timeline(incident_id),
             deliveries=await self._staff.ledger.incident_summary(incident_id),
             now=self._deps.now(),
             error=error,
             done=done,
         )
+
+    def _texts(
+        self, view: DraftView, waiting: Sequence[str] | None
+    ) -> list[tuple[DraftText, DraftOut, bool]]:
+        """Each text as it is kept, as it will look, and whether it waits for the decision.
+
+        Those that wait come first, then by channel and by the policy's order of languages.
+        """
+        channels, locales = list(Channel), self._deps.policy.locales
+        texts = [
+            (text, shown, waiting is None or text.channel in waiting)
+            for text, shown in zip(view.draft.texts, previews(self._composer, view), strict=True)
+        ]
+
+        def order(item: tuple[DraftText, DraftOut, bool]) -> tuple[bool, int, int]:
+            text, _, waits = item
+            known = text.locale in locales
+            place = locales.index(text.locale) if known else len(locales)
+            return not waits, channels.index(text.channel), place
+
+        return sorted(texts, key=order)
 
     async def _whole_timeline(self, incident_id: str) -> list[TimelineView]:
         """Newest first: on a phone the latest line is the one that is looked for."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import yaml
 from fastapi import Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -29,6 +30,9 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 STYLE = (HERE / "static" / "console.css").read_text()
+# A mail gets its own style only with the shell around it, which a preview does not have.
+FRAME_STYLE = f"<style>{(HERE / 'static' / 'preview.css').read_text()}</style>"
+CATALOG = yaml.safe_load((HERE.parent / "content" / "locales" / "en.yaml").read_text("utf-8"))
 
 
 def _instant(value: datetime | None) -> str:
@@ -49,6 +53,10 @@ ENVIRONMENT = Environment(
 )
 ENVIRONMENT.filters["instant"] = _instant
 ENVIRONMENT.filters["words"] = _words
+ENVIRONMENT.filters["moment"] = lambda key: CATALOG["moments"].get(key, _words(key))
+ENVIRONMENT.filters["stage"] = lambda key: CATALOG["stages"].get(key, _words(key))
+ENVIRONMENT.filters["channel"] = lambda key: CATALOG["channels"].get(key, _words(key))
+ENVIRONMENT.globals["frame_style"] = FRAME_STYLE
 
 
 def render(template: str, status: int = 200, **values: object) -> Response:

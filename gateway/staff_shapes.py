@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
 from domain.audience import AudienceMember, AudienceSummary
 from domain.errors import BadInput, FieldError
@@ -34,6 +34,10 @@ Keys = Annotated[tuple[Key, ...], Field(max_length=50)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000), _Clean]
 
 
+# Drafts call their words `text`; who writes that of a message means the same.
+_WORDS = AliasChoices("message", "text")
+
+
 class Body(BaseModel):
     """A request body: unknown fields are refused, so that a misspelt one is not lost."""
 
@@ -52,7 +56,7 @@ class StartBody(Body):
 
 
 class UpdateBody(Body):
-    message: Message
+    message: Message = Field(validation_alias=_WORDS)
     stage: Literal["investigating", "identified", "monitoring"] | None = None
 
 
@@ -72,7 +76,7 @@ class ReasonBody(Body):
 
 
 class MessageBody(Body):
-    message: Message | None = None
+    message: Message | None = Field(default=None, validation_alias=_WORDS)
 
 
 class TextBody(Body):

@@ -34,9 +34,11 @@ class Words(BaseModel):
     banner: dict[str, str]
     demo: dict[str, str]
 
-    def moment(self, at: datetime) -> str:
-        """An instant in UTC, as this language writes it."""
+    def moment(self, at: datetime, *, exact: bool = False) -> str:
+        """An instant in UTC, as this language writes it; `exact` adds seconds where it has some."""
         written = format_datetime(at, self.page["time_format"], locale=self.locale)
+        if exact and at.second:
+            written += f":{at.second:02}"
         return f"{written}\N{NO-BREAK SPACE}UTC"
 
     def month(self, at: datetime) -> str:

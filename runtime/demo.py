@@ -15,12 +15,15 @@ from typing import Any
 import httpx2
 import yaml
 
+from domain.tokens import sign
 from runtime.stack_state import StackInfo
 
 CONTENT = Path(__file__).parent.parent / "content" / "demo"
 # Every step of the demo is over in seconds; the slowest waits for a promise of 20 s.
 STEP_SECONDS = 60.0
 POLL_SECONDS = 0.3
+# Moments whose English mail is shown in the terminal as its readers get it.
+SHOWN_WHOLE = frozenset({"initial", "post_mortem"})
 
 Say = Callable[[str], None]
 
@@ -30,16 +33,21 @@ class DemoFailed(Exception):
 
 
 class Demo:
-    """The demo approver, the monitor and the curious customer in one."""
+    """The demo approver, the monitor and the curious customer in one.
 
-    def __init__(self, stack: StackInfo, say: Say) -> None:
+    `secret` signs the token with which an affected account's product shows the banner.
+    """
+
+    def __init__(self, stack: StackInfo, secret: str, say: Say) -> None:
         self._stack = stack
+        self._secret = secret
         self._say = say
         self._words: dict[str, str] = yaml.safe_load((CONTENT / "words.yaml").read_text("utf-8"))
         self._run = f"{time.time():.0f}"
         self._seen_lines: set[str] = set()
         self._started = time.monotonic()
         self.incident = ""
+        self.banner = f"{stack.gateway}/demo/banner"
 
     async def play(self) -> None:
         """The whole story; raises DemoFailed at the first step that does not happen."""
@@ -59,42 +67,43 @@ class Demo:
             await self._closed()
 
     async def _alert(self) -> None:
-        self._head("PagerDuty reports that card payments fail")
+        self._head("PagerDuty reports that card payments fail; nobody has confirmed it yet")
         answer = await self._pagerduty("pagerduty_triggered.json")
         self.incident = answer["incident_id"]
         if answer["disposition"] != "suspected":
             raise DemoFailed(f"the alert was answered {answer['disposition']}, not suspected")
-        self._done(f"webhook answered 202 {answer['disposition']}: {self.incident}")
+        self._done(f"incident {self.incident} is opened as suspected: customers hear nothing yet")
+        self._done(f"watch it here: {self._stack.gateway}/console/incidents/{self.incident}")
 
     async def _confirm(self) -> None:
-        self._head("The on-call manager confirms that customers feel it")
+        self._head("The on-call manager confirms it: customers in Europe feel it")
         await self._post(f"/api/incidents/{self.incident}/confirm", {"regions": ["eu"]})
-        self._done("impact confirmed, in Europe")
+        self._done("confirmed; Forewarn looks up who is affected and drafts the first message")
 
     async def _approve(self, moment: str, what: str) -> None:
         self._head(f"The on-call manager reads and approves {what}")
 
-        async def waits() -> Any:
-            pending = (await self._incident())["pending"]
-            return pending if pending and pending["moment"] == moment else None
-
-        pending = await self._until(f"draft of {moment}", waits)
+        pending = await self._until(f"draft of {moment}", lambda: self._waits(moment))
         drafts = await self._get(f"/api/incidents/{self.incident}/drafts")
         mails = [
             d
             for d in drafts["items"]
             if d["version"] == pending["draft"] and d["channel"] == "email"
         ]
+        self._done(f"draft {pending['draft']} waits; nothing is sent before a person agrees")
         for draft in mails:
-            self._say(f"      {draft['locale']}: {draft['subject']}")
+            self._say(f"      [bold]{draft['locale']}: {_escape(draft['subject'])}[/bold]")
+            if moment in SHOWN_WHOLE and draft["locale"] == "en":
+                for line in draft["text"].splitlines():
+                    self._say(f"      [cyan]│ {_escape(line)}[/cyan]")
         await self._post(
             f"/api/incidents/{self.incident}/decision",
             {"draft": pending["draft"], "decision": "approve"},
         )
-        self._done(f"draft {pending['draft']} approved, hash {pending['hash']}")
+        self._done(f"draft {pending['draft']} approved (exactly these words: {pending['hash']})")
 
     async def _customers_see(self, moment: str) -> None:
-        self._head("Customers hear of it")
+        self._head("Customers hear of it, each in their language and time zone")
         incident = await self._incident()
 
         async def mailed() -> Any:
@@ -104,29 +113,29 @@ class Demo:
 
         counts = await self._until("mail", mailed)
         self._done(
-            f"mail: {counts['sent']} sent, {counts.get('suppressed', 0)} suppressed, "
-            f"{incident['audience']['accounts']} accounts affected"
+            f"{counts['sent']} mails sent to {incident['audience']['accounts']} affected accounts, "
+            f"{counts.get('suppressed', 0)} held back (unsubscribed or not wanted)"
         )
         await self._until("mail in the sink", self._mail_arrived)
-        self._done(f"in the readers' inboxes: {self._stack.mail or self._stack.smtp}")
+        self._done(f"read them: {self._stack.mail or self._stack.smtp}")
         await self._until("status page", lambda: self._status_page("investigating"))
         self._done(f"status page: {self._stack.gateway}/")
         await self._until("banner", self._banner)
-        self._done(f"banner: {self._stack.gateway}/demo/banner")
+        self._done(f"banner in an affected customer's product: {self.banner}")
 
     async def _human_update(self) -> None:
-        self._head("The cause is found; a human writes an update")
+        self._head("The cause is found; an engineer writes an update")
         await self._post(
             f"/api/incidents/{self.incident}/updates",
             {"message": self._words["update"], "stage": "identified"},
         )
         await self._approve("update", "the update")
         await self._until("status page", lambda: self._status_page("identified"))
-        self._done("status page says identified")
+        self._done("sent; the status page says that the cause is found")
 
     async def _promised_update(self) -> None:
         due = (await self._incident())["next_update_due"]
-        self._head(f"Nobody writes; the promise falls due at {due[11:19]} UTC")
+        self._head(f"Customers were promised news by {due[11:19]} UTC, and nobody writes any")
 
         async def kept() -> Any:
             lines = await self._timeline()
@@ -141,13 +150,23 @@ class Demo:
         missed = [t for t in await self._timeline() if t["kind"] == "promise_missed"]
         if missed:
             raise DemoFailed("a promise was missed")
-        self._done("a holding line went out in time: the promise is kept")
+        self._done(
+            "promise kept: the holding line, approved with the first message, went out in time"
+        )
 
     async def _resolve(self) -> None:
-        self._head("PagerDuty reports it resolved; Forewarn waits until it stays quiet")
+        self._head("PagerDuty reports it resolved; Forewarn waits to see that it stays quiet")
         answer = await self._pagerduty("pagerduty_resolved.json")
         if answer["disposition"] != "resolved":
             raise DemoFailed(f"the end was answered {answer['disposition']}, not resolved")
+        await self._until("draft of the all-clear", lambda: self._waits("resolution"))
+        self._done("quiet long enough: an all-clear is drafted")
+        self._head("An engineer adds what was fixed; a new version replaces the draft")
+        drafted = (await self._incident())["pending"]["draft"]
+        await self._post(
+            f"/api/incidents/{self.incident}/resolve", {"message": self._words["resolution"]}
+        )
+        await self._until("new all-clear", lambda: self._waits("resolution", after=drafted))
         await self._approve("resolution", "the all-clear")
         await self._until("status page", lambda: self._status_page(None))
 
@@ -156,7 +175,7 @@ class Demo:
             return incident["stage"] == "resolved" or None
 
         await self._until("stage resolved", everybody)
-        self._done("all-clear sent to whoever heard the start; status page is green")
+        self._done("all-clear sent to everyone who heard the start; the status page is green")
 
     async def _post_mortem(self) -> None:
         await self._approve("post_mortem", "the post-mortem")
@@ -165,16 +184,16 @@ class Demo:
             return (await self._incident())["post_mortem"] == "published" or None
 
         await self._until("published post-mortem", published)
-        self._done(f"post-mortem: {self._stack.gateway}/incidents/{self.incident}")
+        self._done(f"report published: {self._stack.gateway}/incidents/{self.incident}")
 
     async def _closed(self) -> None:
-        self._head("The re-open window passes")
+        self._head("The time in which a new alert would reopen it passes")
 
         async def closed() -> Any:
             return (await self._incident())["stage"] == "closed" or None
 
         await self._until("closing", closed)
-        self._done("incident closed")
+        self._done("incident closed; every step is in the audit log")
 
     # The world around it
 
@@ -244,10 +263,25 @@ class Demo:
         found = [i["status"] for i in summary["incidents"] if i["id"] == self.incident]
         return (found == [status]) if status else (not found)
 
+    async def _waits(self, moment: str, after: int = 0) -> Any:
+        """The pending draft of a moment, if it is newer than version `after`."""
+        pending = (await self._incident())["pending"]
+        fits = pending and pending["moment"] == moment and pending["draft"] > after
+        return pending if fits else None
+
     async def _banner(self) -> Any:
-        """Whether the banner shows the incident to whoever asks, without any token."""
-        async with httpx2.AsyncClient(trust_env=False) as anybody:
-            active = await anybody.get(f"{self._stack.gateway}/api/incidents/active")
+        """Whether the banner shows the incident in the product of an affected account."""
+        told = await self._get(
+            f"/api/incidents/{self.incident}/deliveries?channel=in_app&state=sent&limit=1"
+        )
+        if not told["items"]:
+            return None
+        token = sign(self._secret, "account", {"a": told["items"][0]["account_id"]})
+        self.banner = f"{self._stack.gateway}/demo/banner?token={token}"
+        async with httpx2.AsyncClient(trust_env=False) as product:
+            active = await product.get(
+                f"{self._stack.gateway}/api/incidents/active", params={"token": token}
+            )
         return [i for i in active.json()["items"] if i["id"] == self.incident] or None
 
     async def _until(self, what: str, check: Callable[[], Awaitable[Any]]) -> Any:

@@ -28,6 +28,7 @@ from adapters.db.ledger_read import Delivery
 from adapters.db.measures import Measure, Measures
 from adapters.db.notes import Notes
 from adapters.db.switches import Switches
+from adapters.db.tokens import PREFIX as STAFF_TOKEN_PREFIX
 from adapters.db.tokens import Token, Tokens
 from adapters.drafters.compose import Composer
 from domain.policy import Policy
@@ -37,6 +38,7 @@ CONTENT = Path(__file__).resolve().parent.parent / "content"
 __all__ = [
     "DEFAULT_LIMIT",
     "MAX_LIMIT",
+    "STAFF_TOKEN_PREFIX",
     "Answer",
     "AuditEntry",
     "Claim",

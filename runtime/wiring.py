@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.deliver import DeliverActivities
-from activities.draft import DraftActivities
+from activities.draft import DraftActivities, DraftWriter
 from activities.postmortem import PostMortemActivities
 from activities.record import RecordActivities
 from activities.target import TargetActivities
@@ -33,6 +33,7 @@ from adapters.drafters.templates import TemplateDrafter
 from adapters.email.smtp import SmtpSender, SmtpSettings
 from adapters.inapp.builtin import BuiltinBanner
 from adapters.status_pages.builtin import BuiltinStatusPage
+from domain.errors import BadInput
 from domain.message import Channel
 from domain.policy import Policy
 from domain.ports import Sender
@@ -86,16 +87,14 @@ def build_steps(
     composer = Composer(policy, public_url, secret=secret, content_dir=CONTENT, clock=clock)
     record = RecordActivities(records, policies, Catalog(CONTENT))
     target = TargetActivities(audiences, policies, clock)
-    draft = DraftActivities(
-        records, audiences, policies, drafts, drafter, validate_draft, public_url, clock
-    )
+    writer = DraftWriter(drafts, drafter, validate_draft, clock)
+    draft = DraftActivities(records, audiences, policies, writer, public_url, clock)
     post_mortem = PostMortemActivities(
         PostMortemStore(engine),
         policies,
         drafts,
-        drafter,
+        writer,
         PostMortemWriter(CONTENT).render_internal,
-        validate_draft,
         public_url,
         clock,
     )
@@ -136,9 +135,15 @@ def build_senders(engine: AsyncEngine, policy: Policy) -> dict[Channel, Sender]:
 
 
 async def steps_from_environment() -> Steps:
-    """Everything as the environment describes it; stores the policy under its hash."""
+    """Everything as the environment describes it; stores the policy under its hash.
+
+    Raises BadInput that names the policy file at fault.
+    """
     settings = load_settings(Settings)
-    policy = load_policy(settings.policy)
+    try:
+        policy = load_policy(settings.policy)
+    except BadInput as error:
+        raise BadInput(f"{settings.policy}: {error}", error.errors) from None
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=20)
     await PolicyStore(engine).save(policy, str(settings.policy), utc_now())
     return build_steps(

@@ -42,9 +42,10 @@ from domain.incident import (
     TimerFired,
     TimerKind,
 )
-from domain.plan import next_timer, open_incident, plan, refusal
+from domain.plan import next_timer, open_incident, plan
 from domain.policy import Policy
 from domain.ports import BroadcastSpec
+from domain.refusals import refusal
 from domain.signal import AlertBatch
 from workflows import names, options
 from workflows.messages import (

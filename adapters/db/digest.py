@@ -11,12 +11,15 @@ SETTLED_SQL = "('sent', 'failed', 'suppressed', 'unknown')"
 
 
 def line(row: str = "d", broadcast: str = "b") -> str:
-    """SQL of `id|recipient|channel|version|text_hash|state|sent_at|reason` of a row."""
+    """SQL of `id|recipient|account|contact|channel|version|text_hash|state|sent_at|reason`."""
+    # As JSON: quoted, so that no id can be mistaken for two.
+    names = ("recipient", "account_id", "contact_id")
+    who = [f"coalesce(to_json({row}.{name})::text, '')" for name in names]
     sent_at = f"coalesce((extract(epoch FROM {row}.sent_at) * 1000000)::bigint::text, '')"
     reason = f"CASE WHEN {row}.state = 'suppressed' THEN coalesce({row}.reason, '') ELSE '' END"
     return (
-        f"concat_ws('|', {row}.id, to_json({row}.recipient)::text, {row}.channel,"
-        f" {broadcast}.version, coalesce({row}.text_hash, ''), {row}.state, {sent_at}, {reason})"
+        f"concat_ws('|', {row}.id, {', '.join(who)}, {row}.channel, {broadcast}.version,"
+        f" coalesce({row}.text_hash, ''), {row}.state, {sent_at}, {reason})"
     )
 
 

@@ -52,7 +52,8 @@ _BATCH = text("""
         SELECT seq, source, severity, severity_stated, category, confirms, affected_share,
                components, regions, reasons, status = 'firing' AS fires, received_at,
                (signal->>'started_at')::timestamptz AS started_at
-        FROM signals WHERE incident_id = :incident_id AND seq > :low AND seq <= :high)
+        FROM signals WHERE incident_id = :incident_id AND seq > :low AND seq <= :high
+          AND (:untold_too OR relayed_at IS NOT NULL))
     SELECT count(*) AS received,
            max(seq) AS watermark,
            min(severity) FILTER (WHERE fires) AS severity,
@@ -106,7 +107,7 @@ class Inbox:
         `regions` empty with a severity given means that an alert spoke of all regions.
         """
         async with self.engine.connect() as conn:
-            return await _batch(conn, incident_id, watermark, 2**63 - 1)
+            return await _batch(conn, incident_id, watermark, 2**63 - 1, untold_too=True)
 
     async def unrelayed(self) -> list[str]:
         """At most 200 incidents with signals that their workflow was not told, worst first."""
@@ -132,15 +133,19 @@ class Inbox:
             if claimed.high is None or incident is None:
                 yield None
                 return
-            batch = await _batch(conn, incident_id, claimed.low, claimed.high)
+            # What was committed since the claim is left out: it is claimed, and told, another time.
+            batch = await _batch(conn, incident_id, claimed.low, claimed.high, untold_too=False)
             if batch is None:
                 yield None
                 return
             yield Untold(incident_id=incident_id, batch=batch, **incident._mapping)
 
 
-async def _batch(conn: AsyncConnection, incident_id: str, low: int, high: int) -> AlertBatch | None:
+async def _batch(
+    conn: AsyncConnection, incident_id: str, low: int, high: int, *, untold_too: bool
+) -> AlertBatch | None:
     bounds = {"incident_id": incident_id, "low": low, "high": high, "oldest": OLDEST_START}
+    bounds["untold_too"] = untold_too
     prefixes = {"strange_component": UNKNOWN_COMPONENT, "strange_region": UNKNOWN_REGION}
     row = (await conn.execute(_BATCH, bounds | prefixes)).one()
     if row.watermark is None:

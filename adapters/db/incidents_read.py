@@ -41,6 +41,7 @@ class PendingDraft(View):
     moment: str
     hash: str
     next_update_at: Utc | None = None
+    asked_at: Utc | None = None
 
 
 class IncidentView(View):

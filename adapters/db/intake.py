@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.db.ids import new_id
@@ -16,10 +17,12 @@ from adapters.db.models import IncidentRow, SignalRow
 from adapters.db.placement import (
     LOCK,
     Circumstances,
+    Decision,
     TryAgain,
     apply,
     close_fingerprints,
     decide,
+    seen_lately,
 )
 from domain.classification import SignalClass, classify_signal, map_regions
 from domain.errors import BadInput, FieldError, Transient
@@ -70,6 +73,9 @@ class Intake(Inbox):
         about = Circumstances(
             policy, now, correlation_id, dry_run, policy_hash, separate, opened_by
         )
+        folded = await self._fold(signal, known, about)
+        if folded is not None:
+            return folded
         for _ in range(ATTEMPTS):
             try:
                 async with self.engine.begin() as conn:
@@ -77,6 +83,24 @@ class Intake(Inbox):
             except TryAgain:
                 continue
         raise Transient("too many alerts with one dedup key at the same instant", retry_after=1)
+
+    async def _fold(
+        self, signal: Signal, known: SignalClass, about: Circumstances
+    ) -> Accepted | None:
+        """The storm's way in: one read and one write, where nothing but the inbox row is new.
+
+        A transaction around them would protect nothing more, and cost as many round trips again.
+        None where more has to be written, or the connection turned out to be dead.
+        """
+        try:
+            async with self.engine.connect() as conn:
+                await conn.execution_options(isolation_level="AUTOCOMMIT")
+                decision = await seen_lately(conn, signal, about)
+                return await _store(conn, signal, known, about, decision) if decision else None
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return None
 
     async def start_by_human(
         self,
@@ -175,6 +199,19 @@ async def _receive(
 ) -> Accepted:
     """The whole of one transaction: read, decide, and only then write, the inbox row first."""
     decision = await decide(conn, signal, known, about, locked=False)
+    accepted = await _store(conn, signal, known, about, decision)
+    if accepted.disposition != "duplicate":
+        await apply(conn, signal, known, about, decision)
+    return accepted
+
+
+async def _store(
+    conn: AsyncConnection,
+    signal: Signal,
+    known: SignalClass,
+    about: Circumstances,
+    decision: Decision,
+) -> Accepted:
     incident_id = decision.incident.id if decision.incident else None
     row = {
         "id": new_id("sig"),
@@ -200,7 +237,6 @@ async def _receive(
     signal_id = stored.scalar_one_or_none()
     if signal_id is None:
         return await _first_answer(conn, signal)
-    await apply(conn, signal, known, about, decision)
     return Accepted(signal_id=signal_id, incident_id=incident_id, disposition=decision.disposition)
 
 

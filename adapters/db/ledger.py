@@ -88,8 +88,9 @@ class Ledger:
     ) -> Claim:
         """Lease up to `limit` (at most 50) rows that may go now, best priority first.
 
-        Nothing is leased while sends are paused. Pending rows of a message that has expired, was
-        superseded or contradicts the incident's stage are suppressed instead.
+        Nothing is leased while sends are paused. Suppressed instead are the pending rows of a
+        message that has expired, was superseded or contradicts the incident's stage, and rows of
+        people who opted out since the audience was frozen.
         """
         parameters = self._gate(broadcast_id, channel, now, min(lease_seconds, LONGEST_LEASE))
         query = sql.CLAIM_CONTACT if channel in PER_CONTACT else sql.CLAIM_OTHER

@@ -48,17 +48,26 @@ def _claim(by_contact: bool) -> TextClause:
         f"""
         WITH {_GATE},
         picked AS (
-            SELECT d.id FROM deliveries d
+            SELECT d.id, (
+                SELECT min(x.reason) FROM suppressions x WHERE x.channel = d.channel
+                  AND x.address = lower(coalesce(d.address, d.recipient))) AS refused
+            FROM deliveries d
             WHERE d.broadcast_id = :broadcast AND d.channel = :channel AND d.state = 'pending'
               AND (d.not_before IS NULL OR d.not_before <= :now)
               AND d.reason IS DISTINCT FROM 'in_doubt'
               AND (SELECT NOT paused AND stale IS NULL FROM gate)
-            ORDER BY d.priority, d.id LIMIT :limit FOR UPDATE SKIP LOCKED
+            ORDER BY d.priority, d.id LIMIT :limit FOR UPDATE OF d SKIP LOCKED
+        ),
+        refused AS (
+            -- Who opted out since the audience was frozen.
+            UPDATE deliveries d SET state = 'suppressed', reason = p.refused,
+                settled_at = cast(:now AS timestamptz)
+            FROM picked p WHERE d.id = p.id AND p.refused IS NOT NULL
         ),
         claimed AS (
             UPDATE deliveries d SET state = 'sending', fence = d.fence + 1,
                 lease_until = (SELECT lease_until FROM gate)
-            FROM picked p WHERE d.id = p.id RETURNING d.*
+            FROM picked p WHERE d.id = p.id AND p.refused IS NULL RETURNING d.*
         )
         SELECT g.paused, g.stale, g.lease_until, c.id, c.fence, c.account_id, c.contact_id, c.name,
             c.address, c.locale, c.timezone, c.why, c.attempts,

@@ -138,6 +138,24 @@ async def decide(
     return Decision(disposition, _new_incident(known, about), stale=stale, opens=True)
 
 
+async def seen_lately(
+    conn: AsyncConnection, signal: Signal, about: Circumstances
+) -> Decision | None:
+    """Fold an alert that fires on in an open incident, all of whose rows are fresh already.
+
+    None for any other: `decide` has to look further, or `apply` has something to write.
+    """
+    if signal.status is not SignalStatus.FIRING:
+        return None
+    owner = await _owner(conn, fingerprint(signal))
+    if owner is None or not (owner.open and owner.firing):
+        return None
+    fresh = about.now - min(owner.last_seen_at, owner.incident.last_alert_at) < TOUCH_EVERY
+    if not fresh or not accepts_refire(owner.incident, about.policy, about.now):
+        return None
+    return Decision("folded", owner.incident, owner)
+
+
 async def _owner(conn: AsyncConnection, print_: str) -> Owner | None:
     row = (await conn.execute(_OWNER, {"fingerprint": print_})).one_or_none()
     if row is None:

@@ -30,6 +30,7 @@ class Words(BaseModel):
     regions: dict[str, str]
     stages: dict[str, str]
     moments: dict[str, str]
+    channels: dict[str, str]
     impact_levels: dict[str, str]
     mail: dict[str, str]
     phrases: dict[str, str]
@@ -75,16 +76,16 @@ class Catalog:
     def line(self, key: str, data: Mapping[str, Any], locale: str = "en") -> str:
         """The sentence of a timeline line; what `data` lacks makes it shorter, never wrong.
 
-        Moments, stages and due times in `data` are put in words; a key without a sentence reads
-        as itself.
+        Moments, stages, channels and due times in `data` are put in words; a key without a
+        sentence reads as itself.
         """
         words = self.words(locale)
         pattern = words.timeline.get(key)
         if pattern is None:
             return key.replace("_", " ").capitalize()
         stated = {k: v for k, v in data.items() if v not in (None, "")}
-        stated = {k: v for k, v in data.items() if v not in (None, "")}
-        known = {k: self._word(locale, k, v) for k, v in stated.items()}
+        exact = key.startswith("promise")
+        known = {k: self._word(locale, k, v, exact) for k, v in stated.items()}
 
         def fill(part: str) -> str:
             return _FIELD.sub(lambda m: known.get(m[1], UNKNOWN), part)
@@ -98,12 +99,14 @@ class Catalog:
         out.append(fill(pattern[at:]))
         return "".join(out)
 
-    def _word(self, locale: str, field: str, value: object) -> str:
+    def _word(self, locale: str, field: str, value: object, exact: bool) -> str:
         words, text = self.words(locale), str(value)
         tables = {"moment": words.moments, "stage": words.stages, "old": words.stages}
+        if field == "channels":
+            return ", ".join(words.channels.get(c, c) for c in text.split(", "))
         if field == "due":
             try:
-                return full(datetime.fromisoformat(text), self.resolve(locale))
+                return full(datetime.fromisoformat(text), self.resolve(locale), exact=exact)
             except ValueError:
                 return text
         return tables.get(field, {}).get(text, text)

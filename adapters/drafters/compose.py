@@ -20,6 +20,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup, escape
 
 from adapters.drafters.catalog import Catalog
+from adapters.drafters.markup import WITH_HTML, HtmlBody
 from adapters.drafters.times import babel_locale, instant, zone
 from domain.errors import Permanent
 from domain.message import (
@@ -28,6 +29,7 @@ from domain.message import (
     DraftText,
     DraftVersion,
     Facts,
+    Moment,
     OutboundMessage,
     Recipient,
 )
@@ -104,6 +106,7 @@ class Composer:
             undefined=StrictUndefined,
             autoescape=True,
         )
+        self._body = HtmlBody(content_dir / "templates")
         self._shell = env.get_template("mail_shell.html.j2")
         self._prepared: dict[tuple[object, ...], _Prepared] = {}
         self._whys: dict[tuple[str, str], str] = {}
@@ -157,7 +160,7 @@ class Composer:
 
     def preview(self, draft: DraftVersion, channel: Channel, locale: str) -> DraftText:
         """A text as it will look, with a neutral name and UTC times; no mail shell around it."""
-        text = _pick(draft, channel, locale, self._policy)
+        text = self._laid_out(_pick(draft, channel, locale, self._policy))
         words = self._catalog.words(text.locale)
         filled = self._filled(text, draft.facts, text.locale, "UTC", None)
         values = {_NAME: words.neutral_name}
@@ -200,7 +203,7 @@ class Composer:
         zone_name: str,
         next_update_at: datetime | None,
     ) -> _Prepared:
-        draft_text = _pick(draft, channel, locale, self._policy)
+        draft_text = self._laid_out(_pick(draft, channel, locale, self._policy))
         # Dates follow the reader's own locale as long as it is one of the text's language.
         same = _language(locale) == _language(draft_text.locale)
         dates = locale if same else draft_text.locale
@@ -231,6 +234,12 @@ class Composer:
             neutral_name=words.neutral_name,
         )
 
+    def _laid_out(self, text: DraftText) -> DraftText:
+        """A text that a human wrote without HTML gets the one that says the same."""
+        if text.html is not None or text.channel not in WITH_HTML:
+            return text
+        return text.model_copy(update={"html": self._body.render(text.text)})
+
     def _filled(
         self,
         text: DraftText,
@@ -249,7 +258,16 @@ class Composer:
             if kind == "name":
                 return _NAME
             if kind == "time" and key in times:
-                return instant(times[key], locale, zone_name, now)
+                return instant(
+                    times[key],
+                    locale,
+                    zone_name,
+                    now,
+                    # A report is read long after the day it was sent.
+                    dated=facts.moment is Moment.POST_MORTEM,
+                    # A promise is kept or broken by the second, where the rhythm is that short.
+                    exact=key == "next_update",
+                )
             if kind == "link" and key in facts.links:
                 return facts.links[key]
             raise Permanent(f"the draft names {m[0]}, which is not among its facts")

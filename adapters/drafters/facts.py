@@ -12,6 +12,7 @@ from adapters.drafters.catalog import Catalog
 from domain.message import Channel, Facts
 from domain.policy import Policy
 from domain.rules.language import guess
+from domain.signal import Severity
 
 # A fact's label and value; the text gets a colon, the HTML a table row. Never in a human's words,
 # because those lose their control characters.
@@ -106,6 +107,7 @@ class FactWords:
             "accounts": self.number("accounts"),
             "recipients": self.number("recipients"),
             "duration": self.duration(),
+            "report_within": self.report_within(),
             "company": company.name,
             "support": company.support_email,
             "signature": signature.get(self.locale) or company.name,
@@ -201,6 +203,14 @@ class FactWords:
             "minutes": self._counted("minute", rest) if rest else "",
         }
         return self._catalog.phrase("duration", self.locale, **parts).strip()
+
+    def report_within(self) -> str:
+        """How long the public report may take by policy; empty where none is published."""
+        plan = self._policy.severities.get(Severity(self._facts.severity))
+        duty = plan.post_mortem if plan else None
+        if duty is None or duty.kind != "public" or duty.within is None:
+            return ""
+        return self._counted("hour", round(duty.within.total_seconds() / 3600))
 
     def _counted(self, unit: str, count: int) -> str:
         key = unit if count == 1 else f"{unit}s"

@@ -11,7 +11,9 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup, escape
 
 from adapters.drafters.facts import SEPARATOR
+from domain.message import Channel
 
+WITH_HTML = frozenset({Channel.EMAIL, Channel.STATUS_PAGE})
 _LINK = re.compile(r"\[\[link:\w+\]\]")
 _BREAKS = re.compile(r"\n{3,}")
 _SPACES = re.compile(r"[ \t]+")

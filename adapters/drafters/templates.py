@@ -15,17 +15,18 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from adapters.drafters.catalog import Catalog
 from adapters.drafters.facts import LEVELS, SEPARATOR, Brevity, FactWords
-from adapters.drafters.markup import HtmlBody, tidy
+from adapters.drafters.markup import WITH_HTML, HtmlBody, tidy
 from domain.errors import BadInput, FieldError
 from domain.message import Channel, DraftText, Facts
 from domain.policy import Policy
 from domain.ports import DraftRequest
 from domain.rules.length import filled_length
 
-WITH_HTML = frozenset({Channel.EMAIL, Channel.STATUS_PAGE})
 WITH_TITLE = frozenset(
     {Channel.EMAIL, Channel.IN_APP, Channel.STATUS_PAGE, Channel.INTERNAL, Channel.TICKET}
 )
+# What a phone's list of mails shows, and what is too long even with long names in it.
+SUBJECT_SHOWN = 70
 SUBJECT_LIMIT = 120
 
 
@@ -80,12 +81,15 @@ class TemplateDrafter:
         return DraftText(channel=channel, locale=locale, subject=subject, text=plain, html=html)
 
     def _subject(self, facts: Facts, policy: Policy, channel: Channel, locale: str) -> str:
+        part = "subject" if channel is Channel.EMAIL else "title"
+        tolerable = None
         for brevity in LEVELS:
-            part = "subject" if channel is Channel.EMAIL else "title"
             line = " ".join(self._render(facts, policy, channel, locale, brevity, part).split())
-            if len(line) <= SUBJECT_LIMIT:
-                break
-        return line
+            if len(line) <= SUBJECT_SHOWN and brevity.components:
+                return line
+            if len(line) <= SUBJECT_LIMIT and (tolerable is None or brevity.components):
+                tolerable = line
+        return tolerable or line
 
     def _render(
         self,

@@ -30,26 +30,36 @@ def babel_locale(name: str) -> Locale:
         return Locale("en")
 
 
-def instant(at: datetime, locale: str, zone_name: str, now: datetime) -> str:
-    """`14:30 CET (13:30 UTC)`; with the date in front where that is not today for the reader."""
+def instant(
+    at: datetime,
+    locale: str,
+    zone_name: str,
+    now: datetime,
+    *,
+    dated: bool = False,
+    exact: bool = False,
+) -> str:
+    """`14:30 CET (13:30 UTC)`; with the date in front where that is not today for the reader.
+
+    `dated` puts the date in front always; `exact` adds the seconds of a time that has some.
+    """
     where, tongue = zone(zone_name), babel_locale(locale)
     local, utc = at.astimezone(where), at.astimezone(UTC)
-    today = now.astimezone(where).date()
+    dated = dated or local.date() != now.astimezone(where).date()
     if not local.utcoffset():
-        return f"{_written(utc, tongue, utc.date() != today)} UTC"
-    dated = local.date() != today
-    here = f"{_written(local, tongue, dated)} {_abbreviation(local, tongue)}"
-    return f"{here} ({_written(utc, tongue, utc.date() != local.date())} UTC)"
+        return f"{_written(utc, tongue, dated, exact)} UTC"
+    here = f"{_written(local, tongue, dated, exact)} {_abbreviation(local, tongue)}"
+    return f"{here} ({_written(utc, tongue, utc.date() != local.date(), exact)} UTC)"
 
 
-def full(at: datetime, locale: str) -> str:
-    """Date and time in UTC, for documents that are read later."""
-    return f"{_written(at.astimezone(UTC), babel_locale(locale), True)} UTC"
+def full(at: datetime, locale: str, *, exact: bool = False) -> str:
+    """Date and time in UTC, for documents that are read later; `exact` as for `instant`."""
+    return f"{_written(at.astimezone(UTC), babel_locale(locale), True, exact)} UTC"
 
 
-def _written(at: datetime, locale: Locale, dated: bool) -> str:
+def _written(at: datetime, locale: Locale, dated: bool, exact: bool) -> str:
     # 24 hours everywhere: beside a UTC time, "2:30" would be read as one of both halves.
-    clock = f"{at:%H:%M}"
+    clock = f"{at:%H:%M:%S}" if exact and at.second else f"{at:%H:%M}"
     return f"{format_skeleton('yMMMd', at, locale=locale)}, {clock}" if dated else clock
 
 

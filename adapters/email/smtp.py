@@ -7,11 +7,6 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.policy import EmailPolicy
-from email.utils import format_datetime
 from typing import Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -21,19 +16,18 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from adapters.base import AdapterSettings, AdapterSpec
-from domain.errors import OutcomeUnknown, Permanent, Transient
+from adapters.email.mime import ascii_address, build_mail, line
+from domain.errors import OutcomeUnknown, Permanent, Transient, Unreachable
 from domain.message import Channel, OutboundMessage, Receipt
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _ADDRESS = re.compile(r"<?[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)*>?")
-_ID = re.compile(r"[^A-Za-z0-9._+-]")
 _REASON_LIMIT = 300
 _DOT = re.compile(rb"^\.", re.MULTILINE)
 _POLL = 0.005
 START_INPUT = 354
-# "Authentication required" and its kin say something about us, not about the recipient.
-_OURS = frozenset({530, 534, 535, 538})
-_WHOLE = frozenset({"Message-ID", "In-Reply-To", "References", "List-Unsubscribe"})
+# "Closing down" and "authentication required" say something about the server or about us, and
+# nothing about the recipient.
+_OURS = frozenset({421, 530, 534, 535, 538})
 
 
 class SmtpSettings(AdapterSettings):
@@ -121,7 +115,7 @@ class SmtpSender:
         mail = build_mail(message, self._clock())
         data = mail.as_bytes()
         sender = str(message.metadata["from_email"])
-        address = _ascii(_line(message.recipient.address or ""))
+        address = ascii_address(line(message.recipient.address or ""))
         async with self._slots:
             connection = await self._connection()
             fit = False
@@ -217,7 +211,7 @@ class SmtpSender:
             await connection.connect()
         except (aiosmtplib.SMTPException, OSError, ValueError) as e:
             connection.close()
-            raise Transient(f"cannot connect: {_words(e)}") from e
+            raise Unreachable(f"cannot connect: {_words(e)}") from e
         return connection
 
     async def _is_clean(self, connection: SMTP) -> bool:
@@ -243,83 +237,15 @@ class SmtpSender:
         connection.close()
 
 
-# The mail
-
-
-class _MailPolicy(EmailPolicy):
-    """Leaves ids and links whole: folding would encode a long one, and nobody could follow it."""
-
-    def fold_binary(self, name: str, value: str) -> bytes:
-        if name in _WHOLE:
-            return f"{name}: {value}\r\n".encode("ascii", "ignore")
-        return super().fold_binary(name, value)
-
-
-_MAIL_POLICY = _MailPolicy(linesep="\r\n", cte_type="7bit")
-
-
-def build_mail(message: OutboundMessage, now: datetime) -> EmailMessage:
-    """The mail of a message: text and HTML, threaded, with one-click unsubscribe."""
-    from_email = str(message.metadata["from_email"])
-    domain = from_email.rpartition("@")[2]
-    mail = EmailMessage(policy=_MAIL_POLICY)
-    mail["From"] = _address(str(message.metadata.get("from_name", "")), from_email)
-    mail["To"] = _address(message.recipient.name or "", message.recipient.address or "")
-    reply_to = str(message.metadata.get("reply_to", ""))
-    if reply_to and reply_to != from_email:
-        mail["Reply-To"] = _address("", reply_to)
-    mail["Subject"] = _line(message.subject or "")
-    mail["Date"] = format_datetime(now)
-    mail["Message-ID"] = message_id(message.key, domain)
-    if message.thread and message.thread != message.key:
-        first = message_id(message.thread, domain)
-        mail["In-Reply-To"] = first
-        mail["References"] = first
-    if message.unsubscribe_url:
-        mail["List-Unsubscribe"] = f"<{_line(message.unsubscribe_url)}>"
-        mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-    mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(message.text, cte="quoted-printable")
-    if message.html is not None:
-        mail.add_alternative(message.html, subtype="html", cte="quoted-printable")
-    return mail
-
-
-def message_id(key: str, domain: str) -> str:
-    """The Message-ID of a delivery: the same for each attempt."""
-    return f"<{_ID.sub('-', key)}@{_ID.sub('-', domain)}>"
-
-
-def _address(name: str, addr_spec: str) -> Address:
-    try:
-        return Address(display_name=_line(name), addr_spec=_ascii(_line(addr_spec)))
-    except (HeaderParseError, ValueError, IndexError) as e:
-        # The address is personal data: the reason says what is wrong, not what stands there.
-        raise Permanent("not a mail address") from e
-
-
-def _ascii(addr_spec: str) -> str:
-    """The address with its domain as the network knows it."""
-    local, at, domain = addr_spec.rpartition("@")
-    if not at or not local.isascii() or not domain:
-        raise ValueError("not a mail address")
-    return f"{local}@{domain.encode('idna').decode()}"
-
-
-def _line(text: str) -> str:
-    """One line: a header that is given a line break would end there and start another."""
-    return _CONTROL.sub(" ", text).strip()
-
-
 # Errors
 
 
 def _refusal(error: aiosmtplib.SMTPResponseException) -> Permanent | Transient:
     """5xx is final for this recipient, 4xx may pass; a demand to sign in is ours to settle."""
     reason = _words(error)
-    if error.code >= 500 and error.code not in _OURS:
-        return Permanent(reason)
-    return Transient(reason)
+    if error.code in _OURS:
+        return Unreachable(reason)
+    return Permanent(reason) if error.code >= 500 else Transient(reason)
 
 
 def _words(error: BaseException) -> str:
@@ -330,7 +256,7 @@ def _words(error: BaseException) -> str:
         text = f"{error.code} {error.message}"
     else:
         text = str(error) or type(error).__name__
-    return _ADDRESS.sub("<address>", " ".join(_line(text).split()))[:_REASON_LIMIT]
+    return _ADDRESS.sub("<address>", " ".join(line(text).split()))[:_REASON_LIMIT]
 
 
 ADAPTER = AdapterSpec(

@@ -22,11 +22,10 @@
     .critical { color: #fff; background: #a61b12; }
     .resolved { color: #0d3320; background: #d3f2df; }
     .words { flex: 1 1 18rem; overflow-wrap: anywhere; }
-    .words strong { margin-inline-end: .4rem; }
-    a { color: inherit; font-weight: 600; }
+    a { color: inherit; font-weight: 600; padding-block: .55rem; }
     button {
       font: inherit; color: inherit; background: none; border: 1px solid currentColor;
-      border-radius: .3rem; padding: .15rem .7rem; cursor: pointer;
+      border-radius: .3rem; padding: .15rem .9rem; min-height: 2.5rem; cursor: pointer;
     }
     a:focus-visible, button:focus-visible { outline: 3px solid currentColor; outline-offset: 2px; }
   `;
@@ -183,7 +182,8 @@
       if (level === "critical") box.setAttribute("role", "alert");
       const line = make("span", "words");
       line.dir = "auto";
-      line.append(make("strong", "", item.title), make("span", "", item.text));
+      // The text names what the title names: a screen reader should not say it twice.
+      line.append(item.text ? make("span", "", item.text) : make("strong", "", item.title));
       box.append(line);
       const link = this.statusLink(item.status_url);
       if (link) box.append(link);

@@ -5,6 +5,7 @@ for (const element of document.querySelectorAll("time[datetime]")) {
   if (Number.isNaN(at.getTime()) || at.getTimezoneOffset() === 0) continue;
   const local = at.toLocaleString(document.documentElement.lang, {
     day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+    second: "exact" in element.dataset ? "2-digit" : undefined,
   });
   element.title = element.textContent;
   element.textContent = `${local} (${element.textContent})`;

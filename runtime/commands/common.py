@@ -167,6 +167,8 @@ def cell(value: Any) -> str:
     """A value as a person reads it, with nothing in it that steers a terminal."""
     if value is None:
         return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, Mapping):
         return " ".join(f"{key}={cell(item)}" for key, item in value.items()) or "-"
     if isinstance(value, list | tuple):

@@ -20,7 +20,7 @@ from runtime.commands.up import DEFAULT_PORT, addresses, create_token
 from runtime.demo import Demo, DemoFailed
 from runtime.processes import StartError
 from runtime.stack import StackOptions, run_stack
-from runtime.stack_state import StackInfo
+from runtime.stack_state import StackInfo, client_environment
 
 app = typer.Typer()
 ROOT = Path(__file__).parents[2]
@@ -28,6 +28,10 @@ POLICY = ROOT / "content" / "policy" / "demo.yaml"
 DEMO_DIR = Path(".forewarn") / "demo"
 CUSTOMERS = 40
 SEED = 11
+INTRODUCTION = """Acme Cloud, a company with {customers} made-up customer accounts, has an incident.
+You see what Forewarn does, from the first alert to the post-mortem; one person, the on-call
+manager, decides. Grey lines are the incident's timeline. Here a promise lasts seconds, not an
+hour."""
 
 
 @app.command()
@@ -54,12 +58,11 @@ def demo(
     )
 
     async def ready(info: StackInfo) -> int | None:
-        for name, address in {**addresses(info), "banner": f"{info.gateway}/demo/banner"}.items():
-            console.print(f"   {name:12} {address}")
-        console.print(f"   {'token':12} {info.token}   (signs you in to the console)")
+        secret = client_environment(data_dir)["FOREWARN_SECRET_KEY"]
+        player = Demo(info, secret, console.print)
+        _links(console, info, player.banner)
         await _customers(info)
-        console.print(f"   {CUSTOMERS} customer accounts made up")
-        player = Demo(info, console.print)
+        console.print(f"\n{INTRODUCTION.format(customers=CUSTOMERS)}")
         try:
             await player.play()
         except DemoFailed as failure:
@@ -68,7 +71,11 @@ def demo(
         console.print("\n[bold green]Every step happened.[/bold green]")
         if no_wait:
             return 0
-        console.print("Everything stays up to look around; Ctrl-C stops it.")
+        console.print("\nEverything stays up to look around; Ctrl-C stops it.")
+        _links(console, info, player.banner)
+        report = f"{info.gateway}/incidents/{player.incident}"
+        console.print(f"   {'report':12} {report}")
+        console.print(f"   {'timeline':12} {info.gateway}/console/incidents/{player.incident}")
         return None
 
     try:
@@ -76,6 +83,12 @@ def demo(
     except StartError as error:
         fail(str(error))
     raise typer.Exit(code)
+
+
+def _links(console: Console, info: StackInfo, banner: str) -> None:
+    for name, address in {**addresses(info), "banner": banner}.items():
+        console.print(f"   {name:12} {address}")
+    console.print(f"   {'token':12} {info.token}   (signs you in to the console)")
 
 
 async def _customers(info: StackInfo) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,6 +35,8 @@ Reason = Annotated[str, typer.Option("--reason", help="Why, for colleagues.")]
 SHOWN = ("id", "severity", "stage", "title", "components", "started_at", "next_update_due",
          "pending")  # fmt: skip
 PAGE = 200
+WORDED = ("stage", "category", "post_mortem")
+RFC_3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 
 
 @app.command()
@@ -95,7 +98,8 @@ def show(
 ) -> None:
     """Show one incident."""
     with open_gateway(data_dir) as client:
-        emit(find(client, incident), as_json)
+        found = find(client, incident)
+    emit(found if as_json else _readable(found), as_json)
 
 
 @app.command()
@@ -106,8 +110,9 @@ def timeline(
     with open_gateway(data_dir) as client:
         path = f"/api/incidents/{find(client, incident)['id']}/timeline"
         lines = pages(client, path, {}, None)
-    shown = ("at", "kind", "actor", "text")
-    emit(lines if as_json else [{key: line[key] for key in shown} for line in lines], as_json)
+    shown = ("at", "actor", "text")
+    short = [_readable({key: line[key] for key in shown}) for line in lines]
+    emit(lines if as_json else short, as_json)
 
 
 @app.command()
@@ -278,6 +283,25 @@ def read_file(name: str) -> str:
 
 def _short(item: dict[str, Any]) -> dict[str, Any]:
     short = {key: item[key] for key in SHOWN}
-    if item["pending"]:
-        short["pending"] = f"draft {item['pending']['draft']} ({item['pending']['moment']})"
-    return short
+    return _readable(short)
+
+
+def _readable(item: dict[str, Any]) -> dict[str, Any]:
+    """Times to the second and keys as words, for a person; scripts use --json."""
+    pending = item.get("pending")
+    if isinstance(pending, dict):
+        item = item | {"pending": f"draft {pending['draft']} ({_plain(pending['moment'])})"}
+    if isinstance(item.get("audience"), dict):
+        told = item["audience"]
+        item = item | {"audience": f"recipients {told['recipients']}, accounts {told['accounts']}"}
+    worded = {key: _plain(item[key]) for key in WORDED if item.get(key)}
+    times = {
+        key: f"{value[:10]} {value[11:19]} UTC"
+        for key, value in item.items()
+        if isinstance(value, str) and RFC_3339_UTC.fullmatch(value)
+    }
+    return item | worded | times
+
+
+def _plain(key: str) -> str:
+    return key.replace("_", " ")

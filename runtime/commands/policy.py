@@ -31,6 +31,9 @@ from runtime.policy_file import load_policy
 from runtime.settings import environment
 from runtime.stack_state import STACK_FILE
 
+# How the table of gates says that a moment does not go out on a channel.
+NONE = "none"
+
 app = typer.Typer(help="The communication plan.")
 
 
@@ -64,11 +67,20 @@ def check(
     emit([{"finding": finding} for finding in findings], False)
     wide = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
     channels = list(Channel)
-    shown = Table("severity", "moment", *(c.value for c in channels), box=None, pad_edge=False)
+    names = (c.value.replace("_", " ") for c in channels)
+    shown = Table("severity", "moment", *names, box=None, pad_edge=False)
+    nowhere: dict[str, list[str]] = {}
     for severity, moments in table.items():
         for moment, gates in moments.items():
-            shown.add_row(severity.value, moment.value, *(gates[c] for c in channels))
+            name = moment.value.replace("_", " ")
+            if set(gates.values()) == {NONE}:
+                nowhere.setdefault(name, []).append(severity.value)
+                continue
+            cells = ("-" if gates[c] == NONE else gates[c] for c in channels)
+            shown.add_row(severity.value, name, *cells)
     wide.print(shown)
+    for name, severities in nowhere.items():
+        wide.print(f"sent nowhere at {', '.join(severities)}: {name}")
 
 
 def _summary(policy: Policy) -> dict[str, Any]:

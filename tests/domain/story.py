@@ -26,8 +26,9 @@ from domain.incident import (
     TimerFired,
 )
 from domain.message import Channel
-from domain.plan import next_timer, open_incident, plan, refusal
+from domain.plan import next_timer, open_incident, plan
 from domain.policy import Policy
+from domain.refusals import refusal
 from domain.signal import AlertBatch, Severity
 
 CUSTOMERS = frozenset({Channel.EMAIL, Channel.IN_APP, Channel.STATUS_PAGE, Channel.SMS})

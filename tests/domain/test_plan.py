@@ -16,6 +16,7 @@ from domain.incident import (
     Edited,
     FalseAlarmMarked,
     ImpactConfirmed,
+    Note,
     PostMortemMoved,
     PostMortemState,
     ResolveRequested,
@@ -87,8 +88,8 @@ def test_what_a_confirmed_incident_is_about_can_be_said_later(
 ) -> None:
     story = Story(policy, now, batch(confirms=False, components=()))
     story.command(ImpactConfirmed(by="ada"))
-    assert story.state.pending is None
-    assert "no_audience" in story.notes()
+    assert "draft_ready" not in story.notes()
+    assert "no_components" in story.notes()
     assert story.command(ImpactConfirmed(by="ada", components=("payments",))) is None
     assert story.state.pending is not None
     assert story.command(ImpactConfirmed(by="ada", components=("api",))) == "not_suspected"
@@ -167,6 +168,16 @@ def test_severity_fall_never_breaks_what_customers_were_told(announced: Story) -
     announced.pass_time(HOUR)
     assert announced.promises("missed") == []
     assert announced.command(SeverityChanged(by="ada", severity=Severity.P3)) == "same_severity"
+
+
+def test_a_promise_is_kept_where_it_was_made(announced: Story) -> None:
+    announced.command(SeverityChanged(by="ada", severity=Severity.P4))
+    announced.pass_time(HOUR)
+    kept = announced.broadcasts()[-1]
+    assert kept.moment is Moment.UPDATE
+    assert Channel.EMAIL in kept.channels
+    announced.pass_time(12 * HOUR)
+    assert announced.broadcasts()[-1] == kept  # P4 promises nothing more
 
 
 def test_the_end_goes_to_every_channel_that_carried_the_start(announced: Story) -> None:
@@ -392,3 +403,15 @@ def test_broadcasts_carry_what_was_approved(announced: Story) -> None:
     assert isinstance(sent, Broadcast)
     assert (sent.version, sent.hash, sent.audience_id) == (1, "h1", "aud_1")
     assert sent.expires_at is not None and sent.expires_at > announced.now
+
+
+def test_the_timeline_says_once_why_an_alert_was_judged_so(policy: Policy, now: datetime) -> None:
+    def reasons(story: Story) -> list[str]:
+        notes = [a for _, a in story.actions if isinstance(a, Note) and a.key == "signal_received"]
+        return [note.data.get("reason", "") for note in notes]
+
+    story = Story(policy, now, batch(confirms=False, reasons=("unknown region: mars",)))
+    assert reasons(story) == ["unknown region: mars"]
+    more = ("unknown region: mars", "the monitor states P1")
+    story.tell(AlertsReceived(batch=batch(watermark=2, confirms=False, reasons=more)))
+    assert reasons(story) == ["unknown region: mars", "the monitor states P1"]

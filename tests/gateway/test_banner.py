@@ -271,3 +271,12 @@ def test_the_element_never_makes_markup_of_text() -> None:
     asked = set(re.findall(r"this\.labels\.(\w+)", script))
     for locale in ("en", "de"):
         assert asked <= set(words(locale).banner)
+
+
+async def test_a_staff_token_is_no_account_and_sees_what_is_public(site: Site) -> None:
+    await site.incident()
+    await site.announce(text="Payments may fail.", severity="P2")
+    (item,) = await items(site, authorization="Bearer fw_whatever")
+    assert item["id"] == "inc_a"
+    assert (await site.get("/api/incidents/active?token=fw_x")).status_code == 200
+    assert (await site.get("/api/incidents/active?token=other")).status_code == 401

@@ -95,6 +95,7 @@ async def test_every_command_reaches_the_workflow_and_the_audit_log(kit: Kit) ->
     ("name", "body", "field"),
     [
         ("updates", {"message": "  "}, "message"),
+        ("updates", {"message": "x", "text": "y"}, "text"),
         ("updates", {"message": "x" * 4001}, "message"),
         ("updates", {"message": "a\u0000b"}, "message"),
         ("updates", {"message": "x", "stage": "resolved"}, "stage"),
@@ -136,6 +137,29 @@ async def test_an_edit_becomes_a_new_version(kit: Kit) -> None:
     texts = await _drafts(kit, incident_id)
     assert {t["version"] for t in texts} == {1, 2}
     assert {t["author"] for t in texts if t["version"] == 2} == {"the approver"}
+
+
+@pytest.mark.parametrize("command", ["updates", "resolve", "false-alarm"])
+async def test_the_words_of_a_message_may_be_called_text(kit: Kit, command: str) -> None:
+    incident_id = await make_incident(kit)
+    got = await _post(kit, incident_id, command, {"text": "We are back."})
+    assert got.status_code == 200, got.text
+
+
+@pytest.mark.parametrize("html", ["the shown one", None])
+async def test_a_changed_text_reaches_the_html_of_the_mail(kit: Kit, html: str | None) -> None:
+    incident_id = await make_incident(kit)
+    mail = next(t for t in await _drafts(kit, incident_id) if t["channel"] == "email")
+    edit = {k: mail[k] for k in ("channel", "locale", "subject", "text", "html")}
+    assert edit["html"] and "We are truly with you" not in edit["html"]
+    edit["text"] += "\n\nWe are truly with you."
+    edit["html"] = edit["html"] if html else None
+    body = {"draft": 1, "decision": "edit", "edits": [edit]}
+    assert (await _post(kit, incident_id, "decision", body)).status_code == 200
+    path = f"/api/incidents/{incident_id}/drafts?version=2"
+    shown = (await kit.http.get(path, headers=kit.auth("viewer"))).json()["items"]
+    edited = next(t for t in shown if (t["channel"], t["locale"]) == ("email", mail["locale"]))
+    assert "<p>We are truly with you.</p>" in edited["html"]
 
 
 async def test_an_edit_that_breaks_rules_changes_nothing(kit: Kit) -> None:

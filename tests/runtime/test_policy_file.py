@@ -37,6 +37,7 @@ def changed(tmp_path: Path, old: str, new: str) -> Path:
         ("share_over: 0.25", "share_ovr: 7", "allowed: categories, components,"),
         ("severity: P2, reason", "severity: P9, reason", "got 'P9'; allowed: 'P1', 'P2'"),
         ("depends_on: [payments]", "depends_on: [paymnts]", "paymnts"),
+        ("{email: 1000,", "{email: 0,", "delivery.rate_per_minute.email: got 0; allowed:"),
         ("sms_segments: [enterprise]", "sms_segments: [big]", "got big; allowed: enterprise, mid"),
         ("has_regions: true", "title_matches: '('", "a regular expression"),
         ("when: {has_regions: true}", "when: {regions: [mars]}", "got mars; allowed: apac, eu, us"),

@@ -93,6 +93,8 @@ async def test_a_true_log_is_proven(audit: Audit) -> None:
         ("UPDATE deliveries SET state = 'sent', reason = NULL WHERE contact_id = 'con_2'", 3),
         ("UPDATE deliveries SET sent_at = sent_at + interval '1 minute'", 3),
         ("UPDATE deliveries SET recipient = 'con_9' WHERE contact_id = 'con_0'", 3),
+        ("UPDATE deliveries SET contact_id = 'con_9' WHERE contact_id = 'con_0'", 3),
+        ("UPDATE deliveries SET account_id = 'acc_9' WHERE contact_id = 'con_0'", 3),
         ("UPDATE deliveries SET text_hash = 'x' WHERE contact_id = 'con_0'", 3),
         ("UPDATE deliveries SET reason = 'unsubscribed' WHERE contact_id = 'con_3'", 2),
         ("DELETE FROM deliveries WHERE contact_id = 'con_0'", 3),

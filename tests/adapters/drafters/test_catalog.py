@@ -9,13 +9,15 @@ import pytest
 
 from adapters.drafters.catalog import Catalog
 from domain.incident import Stage
-from domain.message import Moment
+from domain.message import Channel, Moment
 from domain.policy import Policy
 from domain.signal import Severity
 
 ROOT = Path(__file__).parents[3]
 CATALOG = Catalog(ROOT / "content")
-SECTIONS = ("regions", "stages", "moments", "impact_levels", "mail", "phrases", "timeline")
+SECTIONS = (
+    "regions", "stages", "moments", "channels", "impact_levels", "mail", "phrases", "timeline",
+)  # fmt: skip
 
 
 def fields(text: str) -> set[str]:
@@ -36,6 +38,7 @@ def test_every_key_of_the_domain_has_a_word(locale: str, policy: Policy) -> None
     words = CATALOG.words(locale)
     assert set(words.stages) == {s.value for s in Stage}
     assert set(words.moments) == {m.value for m in Moment}
+    assert set(words.channels) == {c.value for c in Channel}
     assert set(words.impact_levels) == {s.value for s in Severity}
     assert set(policy.regions) <= set(words.regions)
 
@@ -63,6 +66,13 @@ def test_a_line_is_in_words() -> None:
     assert CATALOG.line("draft_ready", data, "de-CH") == "Entwurf 3 (Entwarnung) liegt vor"
     due = {"due": "2026-11-21T14:05:00+00:00"}
     assert CATALOG.line("promise_made", due) == ("Next update promised by Nov 21, 2026, 14:05 UTC")
+    exact = {"due": "2026-11-21T14:05:20+00:00"}
+    assert CATALOG.line("promise_made", exact).endswith("14:05:20 UTC"), "kept by the second"
+    assert CATALOG.line("post_mortem_due", exact).endswith("14:05 UTC")
+    sent = {"moment": "update", "version": "2", "channels": "email, status_page", "by": "ada"}
+    assert CATALOG.line("broadcast_started", sent) == (
+        "Sending update (draft 2) by e-mail, status page; allowed by ada"
+    )
     assert CATALOG.line("stage_changed", {"old": "investigating", "stage": "resolved"}) == (
         "Stage changed from Investigating to Resolved"
     )

@@ -144,6 +144,13 @@ def test_the_shell_holds_the_body_and_a_preheader(composer: Composer) -> None:
     assert "?a=1&amp;b=2" in out.html and "?a=1&b=2" not in out.html
 
 
+def test_a_mail_written_without_html_gets_the_same_words_as_html(composer: Composer) -> None:
+    draft = draft_of(mail("Hello [[name]],\n\na < b, see [[link:status]]", html=None))
+    message = compose(composer, draft, reader(name="Ada"))
+    assert message.html is not None
+    assert "<p>Hello Ada,</p>" in message.html and "a &lt; b, see <a href=" in message.html
+
+
 def test_a_placeholder_without_a_fact_never_leaves(composer: Composer) -> None:
     draft = draft_of(mail("[[time:restored_at]]"))
     with pytest.raises(Permanent, match="restored_at"):

@@ -14,7 +14,8 @@ import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from pydantic import SecretStr, ValidationError
 
-from adapters.email.smtp import ADAPTER, SmtpSender, SmtpSettings, build_mail
+from adapters.email.mime import build_mail
+from adapters.email.smtp import ADAPTER, SmtpSender, SmtpSettings
 from domain.errors import OutcomeUnknown, Permanent, Transient
 from domain.message import Channel, Moment, OutboundMessage, Recipient
 

@@ -1,0 +1,175 @@
+"""From an audience to a message that went out: drafts, decisions, broadcasts."""
+
+from __future__ import annotations
+
+from domain.classification import severity_for_share
+from domain.incident import (
+    ACTIVE,
+    AnswerPostMortem,
+    BroadcastDone,
+    Decide,
+    Decided,
+    Drafted,
+    Edited,
+    Pending,
+    PostMortemState,
+    Targeted,
+    TimerKind,
+)
+from domain.message import CLOSING, Moment
+from domain.refusals import refusal
+from domain.step import STAFF_CHANNELS, Step, audience_or
+
+
+def on_targeted(step: Step, event: Targeted) -> None:
+    state = step.state
+    step.set(targeting=False)
+    if state.stage not in ACTIVE:
+        return
+    share = event.audience.share
+    if not state.announced:
+        step.set(audience=event.audience)
+    if not (state.severity_stated or state.severity_by_human) and share is not None:
+        severity, reason = severity_for_share(step.policy, share)
+        if severity is not None and severity.rank < state.severity.rank:
+            step.worsen(severity, reason)
+    if not state.components:
+        step.note("no_components")
+        return
+    step.draft(Moment.UPDATE if state.announced else Moment.INITIAL)
+
+
+def on_drafted(step: Step, event: Drafted) -> None:
+    state = step.state
+    if state.holding is not None and event.request == state.holding.request:
+        _holding_line(step, event)
+        return
+    draft = state.drafting
+    if draft is None or event.request != draft.request:
+        step.actions.append(Decide(version=event.version, state="superseded"))
+        return
+    step.set(drafting=None, versions=max(state.versions, event.version))
+    pending = Pending(
+        draft=event.version,
+        moment=event.moment,
+        number=event.number,
+        hash=event.hash,
+        channels=draft.channels,
+        audience=audience_or(state, event.audience),
+        next_update_at=event.next_update_at,
+        promise_is_literal=event.promise_is_literal,
+        invalid=event.invalid,
+        stage=draft.stage,
+        asked_at=step.now,
+        approvals_needed=2 if step.policy.approval.four_eyes else 1,
+    )
+    if not state.announced:
+        step.set(audience=pending.audience)
+    step.note("draft_ready", version=event.version, moment=event.moment)
+    auto, gated = step.split(event.moment, draft.channels, holding=False)
+    if gated and event.moment in CLOSING:
+        # The staff hear the end with the customers: a draft that is taken back was no end.
+        auto, gated = (), draft.channels
+    if event.invalid:
+        step.note("draft_invalid", version=event.version)
+        gated = (*gated, *(c for c in auto if c not in STAFF_CHANNELS))
+        auto = tuple(c for c in auto if c in STAFF_CHANNELS)
+    if auto:
+        step.broadcast(pending, auto, by="policy")
+    if gated:
+        step.put_before_approvers(pending.model_copy(update={"channels": gated}))
+
+
+def _holding_line(step: Step, event: Drafted) -> None:
+    draft = step.state.holding
+    step.set(holding=None, versions=max(step.state.versions, event.version))
+    if draft is None or step.state.ended or step.state.stage not in ACTIVE:
+        step.actions.append(Decide(version=event.version, state="superseded"))
+        return
+    auto, _ = step.split(Moment.UPDATE, draft.channels, holding=True)
+    line = Pending(
+        draft=event.version,
+        moment=Moment.UPDATE,
+        number=event.number,
+        hash=event.hash,
+        channels=auto,
+        audience=step.state.audience,
+        next_update_at=event.next_update_at,
+        stage=draft.stage,
+        asked_at=step.now,
+    )
+    if event.invalid or not auto:
+        step.note("draft_invalid", version=event.version)
+        return
+    step.broadcast(line, auto, by="policy: holding line approved with the initial message")
+
+
+def on_decided(step: Step, event: Decided) -> None:
+    refused = refusal(step.state, event)
+    pending = step.state.pending
+    if refused is not None or pending is None:
+        step.note("refused", actor=event.by, version=event.draft, reason=str(refused))
+        return
+    if event.decision == "reject":
+        _reject(step, pending, event)
+        return
+    approvals = (*pending.approvals, event.by)
+    step.note("approved", actor=event.by, version=pending.draft, moment=pending.moment)
+    if len(approvals) < pending.approvals_needed:
+        step.set(pending=pending.model_copy(update={"approvals": approvals}))
+        return
+    step.actions.append(
+        Decide(version=pending.draft, state="approved", by=event.by, reason=event.reason)
+    )
+    let_out(step, pending, event.by)
+
+
+def _reject(step: Step, pending: Pending, event: Decided) -> None:
+    step.note("rejected", actor=event.by, version=pending.draft, reason=event.reason)
+    step.actions.append(
+        Decide(version=pending.draft, state="rejected", by=event.by, reason=event.reason)
+    )
+    step.remember_decided(pending.draft, as_sent=False)
+    step.set(pending=None)
+    step.disarm(TimerKind.APPROVAL_REMINDER, TimerKind.APPROVAL_ESCALATION)
+    if pending.moment is Moment.POST_MORTEM:
+        step.set(post_mortem=PostMortemState.DUE)
+        step.actions.append(AnswerPostMortem(approved=False, version=pending.draft, by=event.by))
+
+
+def let_out(step: Step, pending: Pending, by: str) -> None:
+    step.set(pending=None)
+    step.disarm(TimerKind.APPROVAL_REMINDER, TimerKind.APPROVAL_ESCALATION)
+    if pending.moment is Moment.POST_MORTEM:
+        step.remember_decided(pending.draft, as_sent=False)
+        step.actions.append(AnswerPostMortem(approved=True, version=pending.draft, by=by))
+    else:
+        step.broadcast(pending, pending.channels, by=by)
+
+
+def on_edited(step: Step, event: Edited) -> None:
+    refused = refusal(step.state, event)
+    pending = step.state.pending
+    if refused is not None or pending is None:
+        step.actions.append(Decide(version=event.version, state="superseded"))
+        step.note("refused", actor=event.by, version=event.draft, reason=str(refused))
+        return
+    step.note("edited", actor=event.by, version=event.version, old=event.draft)
+    step.actions.append(Decide(version=event.draft, state="superseded", by=event.by))
+    step.set(
+        versions=max(step.state.versions, event.version),
+        pending=pending.model_copy(
+            update={
+                "draft": event.version,
+                "hash": event.hash,
+                "invalid": event.invalid,
+                "approvals": (),
+                "promise_is_literal": event.promise_is_literal,
+            }
+        ),
+    )
+
+
+def on_broadcast_done(step: Step, event: BroadcastDone) -> None:
+    told = ", ".join(f"{count} {state}" for state, count in sorted(event.counts.items()) if count)
+    step.note("broadcast_done", n=event.broadcast, moment=event.moment, counts=told or "nobody")

@@ -1,0 +1,81 @@
+"""The end of an incident: its post-mortem, and its closing."""
+
+from __future__ import annotations
+
+from domain.incident import (
+    Pending,
+    PostMortemMoved,
+    PostMortemOffer,
+    PostMortemState,
+    Stage,
+    TimerKind,
+)
+from domain.message import Channel, Moment
+from domain.step import Step
+
+
+def on_post_mortem(step: Step, event: PostMortemMoved) -> None:
+    step.set(post_mortem=event.state)
+    if event.state is PostMortemState.DRAFTED and event.version is not None:
+        step.note("post_mortem_drafted", version=event.version)
+        step.set(
+            versions=max(step.state.versions, event.version),
+            offer=PostMortemOffer(
+                version=event.version, hash=event.hash or "", invalid=event.invalid
+            ),
+        )
+        return
+    step.note(
+        "post_mortem_published"
+        if event.state is PostMortemState.PUBLISHED
+        else "post_mortem_completed",
+        visible=event.state is PostMortemState.PUBLISHED,
+    )
+    if event.state is PostMortemState.PUBLISHED and event.version is not None:
+        channels = step.policy.channels(step.state.severity, Moment.POST_MORTEM)
+        step.broadcast(
+            _post_mortem_pending(
+                step, PostMortemOffer(version=event.version, hash=event.hash or ""), channels
+            ),
+            channels,
+            by="reviewed post-mortem",
+        )
+    close_when_done(step)
+
+
+def _post_mortem_pending(
+    step: Step, offer: PostMortemOffer, channels: tuple[Channel, ...]
+) -> Pending:
+    return Pending(
+        draft=offer.version,
+        moment=Moment.POST_MORTEM,
+        number=1,
+        hash=offer.hash,
+        channels=channels,
+        audience=step.state.audience,
+        invalid=offer.invalid,
+        stage=step.state.stage,
+        asked_at=step.now,
+    )
+
+
+def offer_post_mortem(step: Step) -> None:
+    """Put a drafted post-mortem before its reviewers once nothing else waits."""
+    state, offer = step.state, step.state.offer
+    if offer is None or state.pending or state.drafting or state.stage is not Stage.RESOLVED:
+        return
+    step.set(offer=None)
+    channels = step.policy.channels(state.severity, Moment.POST_MORTEM)
+    step.put_before_approvers(_post_mortem_pending(step, offer, channels))
+
+
+def close_when_done(step: Step) -> None:
+    finished = (PostMortemState.PUBLISHED, PostMortemState.COMPLETED, PostMortemState.NOT_REQUIRED)
+    state = step.state
+    if (
+        state.stage is Stage.RESOLVED
+        and state.post_mortem in finished
+        and TimerKind.REOPEN_WINDOW not in state.timers
+    ):
+        step.note("closed")
+        step.close(Stage.CLOSED)
