@@ -20,6 +20,7 @@ from workflows.names import QUEUE_HEALTH, QUEUES
 log = structlog.get_logger(__name__)
 ALL = "all"
 RETRY_SECONDS = 1.0
+EXIT_SECONDS = 0.2
 
 
 async def run(queues: list[str]) -> None:
@@ -44,6 +45,8 @@ async def run(queues: list[str]) -> None:
             await stop.wait()
             await asyncio.gather(*(worker.shutdown() for worker in workers))
         await steps.aclose()
+    # The SDK's threads may crash an interpreter that ends at once (temporalio/sdk-python#300).
+    await asyncio.sleep(EXIT_SECONDS)
 
 
 def main() -> None:
