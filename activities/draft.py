@@ -114,6 +114,7 @@ class DraftActivities:
             stage=draft.stage,
             holding=draft.holding,
             next_update_at=draft.next_update_at,
+            story={"promised": draft.promised} if draft.promised else None,
         )
         saved = await self._writer.write(
             facts,

@@ -114,6 +114,8 @@ class Draft(Frozen):
     holding: bool = False
     note_id: str | None = None
     next_update_at: datetime | None = None
+    promised: datetime | None = None
+    """The promised time that has passed unkept: the message admits it."""
 
 
 class IncidentState(Frozen):
@@ -134,6 +136,8 @@ class IncidentState(Frozen):
     confirmed_at: datetime | None = None
     resolved_at: datetime | None = None
     dry_run: bool = False
+    people: dict[str, str] = Field(default_factory=dict)
+    """Role → who took it over for this incident; asked before those whom the policy names."""
     watermark: int = 0
     firing: int = 0
     reasons: tuple[str, ...] = ()
@@ -232,6 +236,15 @@ class FalseAlarmMarked(Frozen):
     note_id: str | None = None
 
 
+class HandedOver(Frozen):
+    """Somebody else is asked from now on: who approves, or who commands."""
+
+    kind: Literal["handed_over"] = "handed_over"
+    by: str
+    role: Literal["approver", "commander"]
+    to: str
+
+
 class Targeted(Frozen):
     kind: Literal["targeted"] = "targeted"
     audience: AudienceCount
@@ -305,6 +318,7 @@ Event = Annotated[
     | UpdatePosted
     | ResolveRequested
     | FalseAlarmMarked
+    | HandedOver
     | Targeted
     | Drafted
     | Decided
@@ -385,6 +399,12 @@ class SettlePromise(Frozen):
     kept_at: datetime | None = None
 
 
+class TellStaff(Frozen):
+    """Something changed that the people who decide should see where they work."""
+
+    kind: Literal["tell_staff"] = "tell_staff"
+
+
 class Close(Frozen):
     kind: Literal["close"] = "close"
 
@@ -398,6 +418,7 @@ Action = Annotated[
     | AnswerPostMortem
     | Note
     | SettlePromise
+    | TellStaff
     | Close,
     Field(discriminator="kind"),
 ]

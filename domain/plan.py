@@ -10,12 +10,22 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from domain.incident import Action, BroadcastDone, Event, IncidentState, TimerKind
+from domain.incident import (
+    Action,
+    BroadcastDone,
+    Decide,
+    Event,
+    IncidentState,
+    Note,
+    TellStaff,
+    TimerKind,
+)
 from domain.plan_alerts import on_alerts
 from domain.plan_commands import (
     on_confirmed,
     on_dismissed,
     on_false_alarm,
+    on_handed_over,
     on_resolve,
     on_severity,
     on_update,
@@ -26,6 +36,15 @@ from domain.plan_timers import on_timer
 from domain.policy import Policy
 from domain.signal import AlertBatch, Severity
 from domain.step import Step
+
+# What the people who decide are told at once, beside every version that is decided or taken back.
+STAFF_NEWS = frozenset(
+    {
+        "asked", "reminded", "escalated", "approved", "edited", "confirmed", "dismissed",
+        "closed_unconfirmed", "false_alarm", "stage_changed", "severity_changed", "handed_over",
+        "promise_reminder", "promise_missed", "no_components",
+    }
+)  # fmt: skip
 
 
 def open_incident(
@@ -58,7 +77,18 @@ def plan(
     if not state.over or isinstance(event, BroadcastDone):
         _HANDLERS[event.kind](step, event)
         offer_post_mortem(step)
+        if _is_news(step):
+            step.actions.append(TellStaff())
     return step.state, step.actions
+
+
+def _is_news(step: Step) -> bool:
+    """The first alert, a note that staff wait for, or a version that no longer waits."""
+    return step.state.steps == 1 or any(
+        (isinstance(action, Note) and action.key in STAFF_NEWS)
+        or (isinstance(action, Decide) and action.state != "sent")
+        for action in step.actions
+    )
 
 
 def next_timer(state: IncidentState) -> tuple[TimerKind, datetime] | None:
@@ -76,6 +106,7 @@ _HANDLERS: dict[str, Callable[[Step, Any], None]] = {
     "update": on_update,
     "resolve": on_resolve,
     "false_alarm": on_false_alarm,
+    "handed_over": on_handed_over,
     "targeted": on_targeted,
     "drafted": on_drafted,
     "decided": on_decided,

@@ -6,6 +6,7 @@ from domain.incident import (
     ACTIVE,
     Dismissed,
     FalseAlarmMarked,
+    HandedOver,
     ImpactConfirmed,
     ResolveRequested,
     SeverityChanged,
@@ -93,3 +94,13 @@ def on_false_alarm(step: Step, event: FalseAlarmMarked) -> None:
     else:
         step.withdraw()
         step.close(Stage.FALSE_ALARM)
+
+
+def on_handed_over(step: Step, event: HandedOver) -> None:
+    step.set(people={**step.state.people, event.role: event.to})
+    step.note("handed_over", actor=event.by, role=event.role, to=event.to)
+    pending = step.state.pending
+    if event.role == "approver" and pending is not None:
+        # Whoever takes over has as long to answer as the one before had.
+        step.set(pending=pending.model_copy(update={"escalation_level": 0}))
+        step.wait_for_answer()

@@ -48,7 +48,12 @@ def on_drafted(step: Step, event: Drafted) -> None:
     if draft is None or event.request != draft.request:
         step.actions.append(Decide(version=event.version, state="superseded"))
         return
-    step.set(drafting=None, versions=max(state.versions, event.version))
+    step.set(versions=max(state.versions, event.version))
+    if step.overtaken(draft):
+        step.actions.append(Decide(version=event.version, state="superseded"))
+        step.set(drafting=step.again(draft))
+        return
+    step.set(drafting=None)
     pending = Pending(
         draft=event.version,
         moment=event.moment,
@@ -85,6 +90,10 @@ def _holding_line(step: Step, event: Drafted) -> None:
     step.set(holding=None, versions=max(step.state.versions, event.version))
     if draft is None or step.state.ended or step.state.stage not in ACTIVE:
         step.actions.append(Decide(version=event.version, state="superseded"))
+        return
+    if step.overtaken(draft):
+        step.actions.append(Decide(version=event.version, state="superseded"))
+        step.set(holding=step.again(draft))
         return
     auto, _ = step.split(Moment.UPDATE, draft.channels, holding=True)
     line = Pending(

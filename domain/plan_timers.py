@@ -36,7 +36,7 @@ def _promise_reminder(step: Step) -> None:
         step.note(
             "promise_reminder",
             due=step.state.promise.due.isoformat(),
-            who=", ".join(step.policy.people.roles.get("commander", ())),
+            who=step.commander(),
         )
 
 

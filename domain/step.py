@@ -125,7 +125,23 @@ class Step:
             holding=holding,
             note_id=note_id,
             next_update_at=self.next_due(self.now) if promises else None,
+            promised=self.unkept(),
         )
+
+    def overtaken(self, draft: Draft) -> bool:
+        """Whether a promise passed while the words were being written, so that they hide it."""
+        return draft.promised is None and self.unkept() is not None
+
+    def again(self, draft: Draft) -> Draft:
+        """Ask for the same words anew, as things stand now."""
+        request = self.state.draft_request + 1
+        self.set(draft_request=request)
+        due = self.next_due(self.now) if draft.next_update_at is not None else None
+        fresh = draft.model_copy(
+            update={"request": request, "next_update_at": due, "promised": self.unkept()}
+        )
+        self.actions.append(fresh)
+        return fresh
 
     def withdraw(self) -> None:
         """Take back the pending version and the draft being written."""
@@ -169,14 +185,28 @@ class Step:
             who=self.approver(0),
             channels=", ".join(pending.channels),
         )
+        self.wait_for_answer()
+
+    def wait_for_answer(self) -> None:
+        """Count anew until silence is noticed."""
         self.arm(TimerKind.APPROVAL_REMINDER, self.now + self.policy.approval.remind_after)
         self.arm(TimerKind.APPROVAL_ESCALATION, self.now + self.policy.approval.escalate_after)
 
     def approver(self, level: int) -> str | None:
         """Who is asked at an escalation level; None past the end of the chain."""
         role = self.policy.categories[self.state.category].approver_role
-        chain = self.policy.people.roles.get(role, ())
+        chain = self._asked("approver", role)
         return chain[level] if level < len(chain) else None
+
+    def commander(self) -> str:
+        """Whoever leads the incident, by name."""
+        return ", ".join(self._asked("commander", "commander")[:1])
+
+    def _asked(self, duty: str, role: str) -> tuple[str, ...]:
+        """The chain of a role, led by whoever took it over."""
+        chain = self.policy.people.roles.get(role, ())
+        taken = self.state.people.get(duty)
+        return chain if taken is None else (taken, *(name for name in chain if name != taken))
 
     # Sending
 
@@ -306,6 +336,11 @@ class Step:
         remind = due - self.policy.promises.remind_before
         if remind > self.now:
             self.arm(TimerKind.PROMISE_REMINDER, remind)
+
+    def unkept(self) -> datetime | None:
+        """The promised time that has passed without a message, if there is one."""
+        promise = self.state.promise
+        return promise.due if promise is not None and self.now > promise.due else None
 
     def keep_promise(self) -> None:
         """A message goes out: the open promise is kept, or was missed."""

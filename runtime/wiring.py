@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.worker import Worker
 
+from activities.approval import ApprovalActivities, StaffDesk
 from activities.deliver import DeliverActivities
 from activities.draft import DraftActivities, DraftWriter
 from activities.postmortem import PostMortemActivities
@@ -78,6 +79,7 @@ def build_steps(
     public_url: str,
     secret: str,
     clock: Callable[[], datetime] = utc_now,
+    desk: StaffDesk | None = None,
     **delivery: float,
 ) -> Steps:
     """Activities on real stores; `delivery` passes round and lease lengths in seconds."""
@@ -114,6 +116,7 @@ def build_steps(
                 deliver.open_broadcast,
                 deliver.deliver,
                 deliver.settle_broadcast,
+                ApprovalActivities(desk).tell_staff,
             ],
         },
         engine=engine,

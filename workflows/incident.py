@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError
 
+from activities.approval import TellStaffInput
 from activities.draft import DraftInput
 from activities.record import RecordInput
 from activities.target import TargetInput
@@ -39,6 +40,7 @@ from domain.incident import (
     SettlePromise,
     Target,
     Targeted,
+    TellStaff,
     TimerFired,
     TimerKind,
 )
@@ -56,6 +58,7 @@ from workflows.messages import (
     DecideResult,
     DismissInput,
     FalseAlarmInput,
+    HandOverInput,
     IncidentStart,
     PendingView,
     PostMortemAnswer,
@@ -98,6 +101,7 @@ class Incident:
         self._timer: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._view = View()
+        self._news = self._telling = False
         if start.state is None:
             self._queue.append(_Queued(AlertsReceived(batch=start.batch)))
 
@@ -124,10 +128,13 @@ class Incident:
         """Take events one by one until the incident is over and everything sent is counted."""
         while not self._finished():
             self._arm_timer()
-            await workflow.wait_condition(lambda: bool(self._queue) or self._must_continue())
-            if not self._queue:
+            await workflow.wait_condition(
+                lambda: bool(self._queue) or self._finished() or self._must_continue()
+            )
+            if self._queue:
+                await self._process(self._queue.popleft())
+            elif not self._finished():
                 await self._continue_as_new()
-            await self._process(self._queue.popleft())
 
     # ------------------------------------------------------------ messages
 
@@ -214,6 +221,19 @@ class Incident:
     @mark_false_alarm.validator
     def _check_mark_false_alarm(self, command: FalseAlarmInput) -> None:
         self._refuse(command.event())
+
+    @workflow.update(name="hand_over")
+    async def hand_over(self, command: HandOverInput) -> CommandResult:
+        return await self._command(command.event())
+
+    @hand_over.validator
+    def _check_hand_over(self, command: HandOverInput) -> None:
+        self._refuse(command.event())
+
+    @workflow.query(name="state")
+    def state(self) -> IncidentState:
+        """All that this run knows: `reconcile` compares it with PostgreSQL."""
+        return self._state
 
     @workflow.query(name="status")
     def status(self) -> StatusView:
@@ -307,6 +327,10 @@ class Incident:
                         approved=action.approved, version=action.version, by=action.by
                     ),
                 )
+            case TellStaff():
+                # Runs that began before staff were told in their chat go on without it.
+                if workflow.patched("tell-staff"):
+                    self._tell_staff()
             case Note() | Decide() | SettlePromise() | Close():
                 pass  # written by `_record`; closing ends the loop in `run`
 
@@ -377,6 +401,29 @@ class Incident:
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             static_summary="Public post-mortem" if action.public else "Internal post-mortem",
         )
+
+    def _tell_staff(self) -> None:
+        """Show staff where the incident stands; one at a time, the last state wins."""
+        self._news = True
+        if not self._telling:
+            self._telling = True
+            self._spawn(self._keep_staff_told())
+
+    async def _keep_staff_told(self) -> None:
+        while self._news:
+            self._news = False
+            try:
+                await workflow.execute_activity(
+                    "tell_staff",
+                    TellStaffInput(incident_id=self._state.id),
+                    task_queue=names.QUEUE_DELIVERY,
+                    **options.STAFF,
+                    summary="Show staff where it stands",
+                )
+            except ActivityError as error:
+                # The next change tries again; nobody's decision depends on the chat alone.
+                workflow.logger.warning("staff not told: %s", error.retry_state)
+        self._telling = False
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

@@ -12,6 +12,7 @@ from domain.incident import (
     Dismissed,
     Edited,
     FalseAlarmMarked,
+    HandedOver,
     ImpactConfirmed,
     IncidentState,
     Pending,
@@ -140,6 +141,15 @@ class FalseAlarmInput(Message):
 
     def event(self) -> FalseAlarmMarked:
         return FalseAlarmMarked(by=self.by, note_id=self.note_id)
+
+
+class HandOverInput(Message):
+    by: str
+    role: Literal["approver", "commander"]
+    to: str
+
+    def event(self) -> HandedOver:
+        return HandedOver(by=self.by, role=self.role, to=self.to)
 
 
 class CommandResult(Message):

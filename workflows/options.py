@@ -14,6 +14,7 @@ class Profile(TypedDict):
     start_to_close_timeout: timedelta
     retry_policy: RetryPolicy
     heartbeat_timeout: NotRequired[timedelta]
+    schedule_to_close_timeout: NotRequired[timedelta]
 
 
 # Retried until it works: our own database and workers come back, and an incident waits for them.
@@ -49,5 +50,13 @@ LEDGER = Profile(
 DELIVERY = Profile(
     start_to_close_timeout=timedelta(minutes=10),
     heartbeat_timeout=timedelta(seconds=30),
+    retry_policy=_PROMPT,
+)
+
+# Showing staff where things stand: given up in time, because the next change shows it all anew,
+# and a chat that is away must not keep an incident from ending or going on as new.
+STAFF = Profile(
+    start_to_close_timeout=timedelta(seconds=60),
+    schedule_to_close_timeout=timedelta(minutes=10),
     retry_policy=_PROMPT,
 )

@@ -163,4 +163,5 @@ def _columns(state: IncidentState, now: datetime) -> dict[str, Any]:
         "post_mortem": state.post_mortem,
         "post_mortem_due": state.post_mortem_due,
         "updated_at": now,
+        "state": state.model_dump(mode="json"),
     }

@@ -128,7 +128,8 @@ class IncidentRow(Base):
 
     `open` is False once it is closed, dismissed or a false alarm. `last_alert_at` and
     `resolved_at` serve grouping and the re-open window. `pending` is the pending draft as the API
-    shows it. `dry_run` suppresses every send.
+    shows it. `dry_run` suppresses every send. `state` is all that the workflow
+    knows, so that it can be started again from here.
     """
 
     __tablename__ = "incidents"
@@ -161,6 +162,7 @@ class IncidentRow(Base):
     correlation_id: Mapped[str]
     opened_by: Mapped[str] = mapped_column(server_default="monitoring")
     updated_at: Mapped[datetime]
+    state: Mapped[Json | None]
     __table_args__ = (
         Index("ix_incidents_open", "opened_at", postgresql_where=text("open")),
         Index("ix_incidents_opened_at", "opened_at", "id"),
