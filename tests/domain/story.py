@@ -23,6 +23,7 @@ from domain.incident import (
     Stage,
     Target,
     Targeted,
+    TellStaff,
     TimerFired,
 )
 from domain.message import Channel
@@ -66,6 +67,8 @@ class Story:
         self.share = share
         self.actions: list[tuple[datetime, Action]] = []
         self.versions = 0
+        self.silent = False
+        """Nothing answers what the plan asks for."""
         first = first or batch()
         self.state: IncidentState = open_incident("inc_story", first, now, False)
         self.tell(AlertsReceived(batch=first))
@@ -75,9 +78,8 @@ class Story:
         self.state, actions = plan(self.state, event, self.now, self.policy)
         self.actions += [(self.now, a) for a in actions]
         for action in actions:
-            answer = self._answer(action)
-            if answer is not None:
-                self.tell(answer)
+            if not self.silent:
+                self.answer(action)
 
     def command(self, event: Event) -> str | None:
         """A human's command as the workflow takes it: the kind of refusal, None when taken."""
@@ -98,6 +100,12 @@ class Story:
             self.now = max(self.now, due[1])
             self.tell(TimerFired(timer=due[0]))
         self.now = until
+
+    def answer(self, action: Action) -> None:
+        """Carry out an action and tell the plan what came of it."""
+        answer = self._answer(action)
+        if answer is not None:
+            self.tell(answer)
 
     def _answer(self, action: Action) -> Event | None:
         match action:
@@ -140,6 +148,20 @@ class Story:
 
     def notes(self) -> list[str]:
         return [a.key for _, a in self.actions if isinstance(a, Note)]
+
+    def noted(self, key: str) -> list[Note]:
+        return [a for _, a in self.actions if isinstance(a, Note) and a.key == key]
+
+    def asked(self) -> list[str]:
+        """Who was reminded or asked next since the first question, in order."""
+        notes = [a for _, a in self.actions if isinstance(a, Note)]
+        return [n.data["who"] for n in notes if n.key in ("reminded", "escalated")][1:]
+
+    def drafts(self) -> list[Draft]:
+        return [a for _, a in self.actions if isinstance(a, Draft)]
+
+    def told_staff(self) -> int:
+        return sum(isinstance(a, TellStaff) for _, a in self.actions)
 
     def promises(self, state: str) -> Sequence[Promise]:
         return [

@@ -15,6 +15,7 @@ from domain.incident import (
     Drafted,
     Edited,
     FalseAlarmMarked,
+    HandedOver,
     ImpactConfirmed,
     Note,
     PostMortemMoved,
@@ -415,3 +416,72 @@ def test_the_timeline_says_once_why_an_alert_was_judged_so(policy: Policy, now: 
     more = ("unknown region: mars", "the monitor states P1")
     story.tell(AlertsReceived(batch=batch(watermark=2, confirms=False, reasons=more)))
     assert reasons(story) == ["unknown region: mars", "the monitor states P1"]
+
+
+def test_handed_over_the_new_person_is_asked_and_has_the_whole_time(
+    policy: Policy, now: datetime
+) -> None:
+    story = Story(policy, now)
+    story.pass_time(11 * MINUTE)
+    assert story.asked() == [policy.people.roles["approver"][1]]  # escalated by now
+    story.command(HandedOver(by="ada", role="approver", to="grace"))
+    story.pass_time(4 * MINUTE)
+    assert "reminded" not in story.notes()[-1:]
+    story.pass_time(2 * MINUTE)
+    assert story.asked()[-1] == "grace"
+    story.pass_time(5 * MINUTE)
+    assert story.asked()[-1] == policy.people.roles["approver"][0]
+
+
+def test_the_commander_who_took_over_is_reminded(announced: Story) -> None:
+    announced.command(HandedOver(by="ada", role="commander", to="grace"))
+    announced.pass_time(58 * MINUTE)
+    (reminder,) = announced.noted("promise_reminder")
+    assert reminder.data["who"] == "grace"
+
+
+def test_a_message_after_the_promised_time_admits_it(announced: Story) -> None:
+    promise = announced.state.promise
+    assert promise is not None
+    announced.now = promise.due + 20 * MINUTE  # every worker was down
+    announced.pass_time(timedelta(0))
+    (holding,) = [d for d in announced.drafts() if d.holding]
+    assert holding.promised == promise.due
+    assert [p.due for p in announced.promises("missed")] == [promise.due]
+    announced.pass_time(60 * MINUTE)
+    later = [d for d in announced.drafts() if d.holding][-1]
+    assert later.promised is None
+
+
+def test_words_written_before_the_promise_passed_are_written_anew(announced: Story) -> None:
+    promise = announced.state.promise
+    assert promise is not None
+    before = len(announced.broadcasts())
+    announced.now = promise.due - 10 * timedelta(seconds=1)
+    announced.silent = True  # the answer to the draft comes late
+    announced.pass_time(timedelta(0))
+    (asked,) = [d for d in announced.drafts() if d.holding]
+    assert asked.promised is None
+    announced.silent = False
+    announced.now = promise.due + MINUTE
+    announced.answer(asked)
+    again = [d for d in announced.drafts() if d.holding]
+    assert [d.promised for d in again] == [None, promise.due]
+    assert len(announced.broadcasts()) == before + 1
+
+
+def test_staff_are_told_of_what_waits_for_them_and_not_of_every_holding_line(
+    policy: Policy, now: datetime
+) -> None:
+    suspected = Story(policy, now, batch(confirms=False))
+    assert suspected.told_staff() == 1
+    for mark in range(2, 50):
+        suspected.tell(AlertsReceived(batch=batch(mark, confirms=False)))
+    assert suspected.told_staff() == 1
+    story = Story(policy, now)
+    asked = story.told_staff()
+    story.approve()
+    assert story.told_staff() == asked + 1
+    story.pass_time(20 * HOUR)
+    reminders = len(story.noted("promise_reminder"))
+    assert story.told_staff() == asked + 1 + reminders
