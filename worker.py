@@ -13,7 +13,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from adapters import registry
 from domain.errors import BadInput
 from runtime.logs import configure_logs
+from runtime.settings import environment
 from runtime.temporal import connect
+from runtime.versioning import deployment
 from runtime.wiring import build_workers, steps_from_environment
 from workflows.names import QUEUE_HEALTH, QUEUES
 
@@ -25,6 +27,7 @@ EXIT_SECONDS = 0.2
 
 async def run(queues: list[str]) -> None:
     """Work until SIGINT or SIGTERM; waits for PostgreSQL and Temporal to come up."""
+    version = deployment(environment())
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -38,7 +41,7 @@ async def run(queues: list[str]) -> None:
             await asyncio.sleep(RETRY_SECONDS)
             continue
         async with asyncio.TaskGroup() as group:
-            workers = build_workers(client, steps, queues)
+            workers = build_workers(client, steps, queues, version)
             for worker in workers:
                 group.create_task(worker.run())
             log.info("worker_started", queues=queues)

@@ -35,6 +35,8 @@ TEMPORAL_VARIABLES = (
     ("TEMPORAL_API_KEY", "", "API key, for Temporal Cloud."),
     ("TEMPORAL_TLS", "", "`true`: TLS without an API key; see the SDK for certificates."),
     ("TEMPORAL_PROFILE", "default", "Profile of the Temporal configuration file."),
+    ("TEMPORAL_DEPLOYMENT_NAME", "", "Worker versioning: the deployment a worker belongs to."),
+    ("TEMPORAL_WORKER_BUILD_ID", "", "Worker versioning: the release that a worker runs."),
 )
 
 

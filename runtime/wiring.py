@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.approval import ApprovalActivities, StaffDesk
 from activities.deliver import DeliverActivities
@@ -158,7 +158,12 @@ async def steps_from_environment() -> Steps:
     )
 
 
-def build_workers(client: Client, steps: Steps, queues: Sequence[str]) -> list[Worker]:
+def build_workers(
+    client: Client,
+    steps: Steps,
+    queues: Sequence[str],
+    version: WorkerDeploymentConfig | None = None,
+) -> list[Worker]:
     """One worker per task queue; workflows run on the incidents queue only."""
     return [
         Worker(
@@ -168,6 +173,7 @@ def build_workers(client: Client, steps: Steps, queues: Sequence[str]) -> list[W
             activities=steps.by_queue[queue],
             workflow_runner=sandbox_runner(),
             graceful_shutdown_timeout=GRACE,
+            deployment_config=version,
         )
         for queue in queues
     ]

@@ -37,6 +37,7 @@ from workflows.messages import DecideInput, DecideResult, IncidentStart, Pending
 
 BIN = Path(sysconfig.get_path("scripts"))
 POLLS = 400
+QUEUES = [names.QUEUE_INCIDENTS, names.QUEUE_DRAFTING, names.QUEUE_DELIVERY]
 
 
 class Remembering:
@@ -238,9 +239,13 @@ async def storm(world: World, incident_id: str) -> None:
 
 @asynccontextmanager
 async def world_on(
-    environment: WorkflowEnvironment, engine: AsyncEngine, policy: Policy, customers: int = 12
+    environment: WorkflowEnvironment,
+    engine: AsyncEngine,
+    policy: Policy,
+    customers: int = 12,
+    working: bool = True,
 ) -> AsyncIterator[World]:
-    """Workers for all queues on an environment, and some customers in the database."""
+    """Workers for all queues on an environment (unless not `working`), and some customers."""
     await load(engine, customers, 7, datetime.now(UTC))
     await PolicyStore(engine).save(policy, "test", datetime.now(UTC))
     channels = (Channel.EMAIL, Channel.IN_APP, Channel.STATUS_PAGE)
@@ -248,13 +253,12 @@ async def world_on(
     steps = build_steps(
         engine, policy, senders, "https://status.example", "test-secret", workflow_time
     )
-    queues = [names.QUEUE_INCIDENTS, names.QUEUE_DRAFTING, names.QUEUE_DELIVERY]
 
     async def sleep(delta: timedelta) -> None:
         await environment.sleep(delta)
 
     async with AsyncExitStack() as stack:
-        for worker in build_workers(environment.client, steps, queues):
+        for worker in build_workers(environment.client, steps, QUEUES) if working else ():
             await stack.enter_async_context(worker)
         yield World(
             environment.client,
