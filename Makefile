@@ -9,7 +9,7 @@ LOCKS := requirements.lock requirements-dev.lock
 STAMP := $(VENV)/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up test check format lock docs clean
+.PHONY: help env demo up test bench check format lock docs clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ up: env ## start the stack alone; its data is kept under .forewarn/
 
 test: env ## run the whole test suite
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+bench: env ## measure speed beside baselines; ARGS="--quick" or "--only NAME" for a part
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 check: env ## format, lint, types, import contracts, generated documentation
 	@echo "[1/5] format"; $(BIN)/ruff format --check .

@@ -22,7 +22,7 @@ import psycopg
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 90
 # What a developer's shell may carry must not lead the stack elsewhere.
-OURS = ("TEMPORAL_", "DATABASE_URL", "SMTP_", "FOREWARN_", "PAGERDUTY_", "GENERIC_")
+OURS = ("TEMPORAL_", "DATABASE_URL", "SMTP_", "FOREWARN_", "PAGERDUTY_", "GENERIC_", "SLACK_", "OTEL_")
 
 
 class Running:

@@ -1,4 +1,4 @@
-"""Plays the stories of `test_replay.py` and writes their histories to tests/histories/."""
+"""Plays the stories of `test_replay.py`; their histories go to tests/histories/<release>/."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ from domain.signal import SignalStatus
 from runtime.policy_file import load_policy
 from runtime.servers import PostgresServer
 from tests.conftest import create_database
-from tests.workflows.test_replay import HISTORIES, STORIES
+from tests.workflows.test_replay import HISTORIES, RELEASE, STORIES
 from tests.workflows.world import World, skipping, storm, world_on
 from workflows import names
 from workflows.messages import ChangeSeverityInput
 
+FOLDER = HISTORIES / RELEASE
 POLICY = Path(__file__).parents[2] / "content" / "policy" / "default.yaml"
 MINUTE = timedelta(minutes=1)
 Story = Callable[[World], Awaitable[str]]
@@ -123,7 +124,7 @@ async def _write(story: str, name: str, handle: WorkflowHandle[object, object], 
         except RPCError:
             return  # this story has no such workflow
         number += 1
-        path = HISTORIES / f"{story}--{name}-{number}.json"
+        path = FOLDER / f"{story}--{name}-{number}.json"
         compact = json.dumps(history.to_json_dict(), separators=(",", ":"))
         path.write_text(compact + "\n", "utf-8")
         started = history.events[0].workflow_execution_started_event_attributes
@@ -134,9 +135,9 @@ async def _write(story: str, name: str, handle: WorkflowHandle[object, object], 
 
 
 async def main() -> None:
-    """Record every story on servers of its own."""
-    HISTORIES.mkdir(exist_ok=True)
-    for old in HISTORIES.glob("*.json"):
+    """Record every story of the present release on servers of its own."""
+    FOLDER.mkdir(exist_ok=True)
+    for old in FOLDER.glob("*.json"):
         old.unlink()
     stories = {f.__name__: f for f in (approved, timed_out, upgraded, continued_as_new, cancelled)}
     with tempfile.TemporaryDirectory() as folder:

@@ -11,6 +11,7 @@ from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from adapters.db.notes import Notes
+from domain.incident import IncidentState
 from domain.message import Channel
 from domain.policy import Policy
 from domain.signal import SignalStatus
@@ -20,8 +21,10 @@ from workflows.messages import (
     ConfirmInput,
     DecideInput,
     FalseAlarmInput,
+    HandOverInput,
     PostUpdateInput,
     ResolveInput,
+    TimelineLine,
 )
 
 MINUTE = timedelta(minutes=1)
@@ -203,3 +206,40 @@ async def test_a_cancelled_run_says_so_on_the_timeline(world: World) -> None:
     with pytest.raises(WorkflowFailureError):
         await world.handle(incident).result()
     assert (await world.timeline(incident))[-1] == "cancelled"
+
+
+async def test_staff_see_what_waits_and_what_became_of_it(world: World) -> None:
+    incident = await world.signal(customer_impact=None)
+    assert incident is not None
+    await world.until_shown(incident, "suspected")
+    await world.handle(incident).execute_update("confirm_impact", ConfirmInput(by="ada"))
+    await world.pending(incident, "initial")
+    await world.until_shown(incident, "initial waits")
+    await world.approve(incident, "initial")
+    await world.until_shown(incident, "investigating")
+
+
+async def test_a_chat_that_is_away_holds_up_nothing(world: World) -> None:
+    world.desk.away = True
+    incident = await announced(world)
+    await world.handle(incident).execute_update("mark_false_alarm", FalseAlarmInput(by="ada"))
+    await world.approve(incident, "false_alarm")
+    await world.until_stage(incident, "false_alarm")
+    await world.sleep(25 * MINUTE)
+    assert (await world.handle(incident).result())["stage"] == "false_alarm"
+    assert world.desk.shown == []
+
+
+async def test_handed_over_somebody_else_is_asked(world: World) -> None:
+    incident = await world.signal()
+    assert incident is not None
+    await world.pending(incident, "initial")
+    await world.handle(incident).execute_update(
+        "hand_over", HandOverInput(by="ada", role="approver", to="grace")
+    )
+    await world.sleep(6 * MINUTE)
+    lines = await world.handle(incident).query("timeline", result_type=list[TimelineLine])
+    assert [line.data["who"] for line in lines if line.key == "reminded"] == ["grace"]
+    state = await world.handle(incident).query("state", result_type=IncidentState)
+    assert state.people == {"approver": "grace"}
+    assert IncidentState.model_validate((await world.row(incident)).state) == state

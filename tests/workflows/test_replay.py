@@ -1,15 +1,17 @@
 """Yesterday's histories on today's code: a change that breaks running incidents fails here.
 
-`python -m tests.workflows.record_histories` records them anew, after a change of workflow code
-that is meant to break with the past and no incident runs on it any more.
+A folder for each release that incidents may still run on: `python -m
+tests.workflows.record_histories` records the present one, docs/upgrades.md says when one may go.
 """
 
 from __future__ import annotations
 
 import asyncio
+import tomllib
 from pathlib import Path
 
 import pytest
+from temporalio import workflow
 from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
@@ -20,25 +22,36 @@ from workflows.broadcast import Broadcast
 from workflows.incident import Incident
 from workflows.postmortem import PostMortem
 
-HISTORIES = Path(__file__).parents[1] / "histories"
+ROOT = Path(__file__).parents[2]
+HISTORIES = ROOT / "tests" / "histories"
+RELEASE = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 # What must be covered; a story may have several runs and children.
 STORIES = ("approved", "timed_out", "upgraded", "continued_as_new", "cancelled")
 
 
-def test_every_story_is_there() -> None:
-    names = {path.name.partition("--")[0] for path in HISTORIES.glob("*.json")}
+@pytest.mark.parametrize("release", sorted(path.name for path in HISTORIES.iterdir()))
+def test_every_release_has_every_story(release: str) -> None:
+    names = {path.name.partition("--")[0] for path in (HISTORIES / release).glob("*.json")}
     assert names == set(STORIES)
 
 
-@pytest.mark.parametrize("path", sorted(HISTORIES.glob("*.json")), ids=lambda p: p.stem)
+def test_the_present_release_is_recorded() -> None:
+    assert (HISTORIES / RELEASE).is_dir(), "python -m tests.workflows.record_histories"
+
+
+@pytest.mark.parametrize(
+    "path", sorted(HISTORIES.glob("*/*.json")), ids=lambda p: f"{p.parent.name}/{p.stem}"
+)
 async def test_a_recorded_history_replays(path: Path) -> None:
-    history = await asyncio.to_thread(path.read_text, "utf-8")
-    replayer = Replayer(
-        workflows=[Incident, Broadcast, PostMortem],
-        workflow_runner=sandbox_runner(),
-        data_converter=pydantic_data_converter,
-    )
-    await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, history))
+    await replay(path, sandbox_runner())
+
+
+async def test_without_its_patch_a_new_step_breaks_the_incidents_of_the_last_release(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(workflow, "patched", lambda _: True)
+    with pytest.raises(workflow.NondeterminismError):
+        await replay(HISTORIES / "0.1.0" / "approved--incident-1.json", sandbox_runner())
 
 
 async def test_our_pure_code_keeps_to_the_sandbox() -> None:
@@ -46,11 +59,18 @@ async def test_our_pure_code_keeps_to_the_sandbox() -> None:
     strict = SandboxRestrictions.default.with_passthrough_modules(
         *(name for name in PASSED_THROUGH if name not in ("domain", "activities"))
     )
-    path = HISTORIES / "approved--incident-1.json"
+    await replay(
+        HISTORIES / RELEASE / "approved--incident-1.json",
+        SandboxedWorkflowRunner(restrictions=strict),
+    )
+
+
+async def replay(path: Path, runner: SandboxedWorkflowRunner) -> None:
+    """Play a history on the code as it is; raises where the two disagree."""
     history = await asyncio.to_thread(path.read_text, "utf-8")
     replayer = Replayer(
-        workflows=[Incident],
-        workflow_runner=SandboxedWorkflowRunner(restrictions=strict),
+        workflows=[Incident, Broadcast, PostMortem],
+        workflow_runner=runner,
         data_converter=pydantic_data_converter,
     )
     await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, history))

@@ -57,6 +57,29 @@ class Remembering:
         """Nothing to close."""
 
 
+class RememberingDesk:
+    """A staff desk that keeps what it showed; `away` makes it fail as a chat that is down."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self.away = False
+        self.shown: list[tuple[str, str]] = []
+
+    async def show(self, incident_id: str) -> None:
+        if self.away:
+            raise ConnectionError("the chat does not answer")
+        async with self._engine.connect() as conn:
+            row = (
+                await conn.execute(
+                    select(IncidentRow.stage, IncidentRow.pending).where(
+                        IncidentRow.id == incident_id
+                    )
+                )
+            ).one()
+        what = f"{row.pending['moment']} waits" if row.pending else row.stage
+        self.shown.append((incident_id, what))
+
+
 def workflow_time() -> datetime:
     """The server's time inside an activity, so that a skipped clock is seen everywhere."""
     if activity.in_activity():
@@ -75,6 +98,7 @@ class World:
     steps: Steps
     sleep: Callable[[timedelta], Awaitable[None]]
     now: Callable[[], Awaitable[datetime]]
+    desk: RememberingDesk
     delivered: list[str] = field(default_factory=list)
     _ids: int = 0
 
@@ -163,6 +187,14 @@ class World:
         await self.until(f"{number} messages on {channel}", look)
         return self.senders[channel].sent
 
+    async def until_shown(self, incident_id: str, what: str) -> None:
+        """The desk showed it last."""
+
+        async def look() -> bool:
+            return self.desk.shown[-1:] == [(incident_id, what)]
+
+        await self.until(f"{what} at the desk", look)
+
     async def until_stage(self, incident_id: str, stage: str) -> None:
         async def look() -> bool:
             return (await self.status(incident_id)).stage == stage
@@ -250,8 +282,9 @@ async def world_on(
     await PolicyStore(engine).save(policy, "test", datetime.now(UTC))
     channels = (Channel.EMAIL, Channel.IN_APP, Channel.STATUS_PAGE)
     senders = {channel: Remembering(channel) for channel in channels}
+    desk = RememberingDesk(engine)
     steps = build_steps(
-        engine, policy, senders, "https://status.example", "test-secret", workflow_time
+        engine, policy, senders, "https://status.example", "test-secret", workflow_time, desk
     )
 
     async def sleep(delta: timedelta) -> None:
@@ -268,6 +301,7 @@ async def world_on(
             steps,
             sleep,
             environment.get_current_time,
+            desk,
         )
 
 
