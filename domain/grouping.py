@@ -82,12 +82,16 @@ def joins(
 
 
 def choose(
-    incidents: Iterable[OpenIncident], alert: SignalClass, policy: Policy, now: datetime
+    incidents: Iterable[OpenIncident],
+    alert: SignalClass,
+    policy: Policy,
+    now: datetime,
+    near: frozenset[str] | None = None,
 ) -> OpenIncident | None:
     """The incident an alert folds into: on the same component before a related one, then the
-    one that was alerted last."""
-    near = reach(policy, alert.components)
-    fitting = [incident for incident in incidents if joins(incident, alert, policy, now, near)]
+    one that was alerted last. `near` is the alert's `reach` where the caller has it already."""
+    within = reach(policy, alert.components) if near is None else near
+    fitting = [incident for incident in incidents if joins(incident, alert, policy, now, within)]
     own = set(alert.components)
     return max(
         fitting,

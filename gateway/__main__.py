@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 
 import uvicorn
@@ -11,7 +12,7 @@ from fastapi import FastAPI
 from domain.errors import BadInput
 from gateway.app import create_app
 from gateway.deps import Deps
-from runtime.doors import Intake, load_sources, make_engine
+from runtime.doors import Intake, load_slack, load_sources, make_engine
 from runtime.logs import configure_logs
 from runtime.policy_file import load_policy
 from runtime.relay import Relay, TemporalLink
@@ -46,6 +47,7 @@ def build() -> FastAPI:
             dry_run=settings.dry_run,
             temporal_ui=settings.temporal_ui_url,
             temporal_namespace=env.get("TEMPORAL_NAMESPACE") or "default",
+            slack=load_slack(),
         )
     )
 
@@ -57,8 +59,13 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on")
     arguments = parser.parse_args()
     configure_logs()
+    app = build()
+    # What lives as long as the process is not looked through for garbage again: that would hold
+    # up every sender for a tenth of a second now and then.
+    gc.collect()
+    gc.freeze()
     uvicorn.run(
-        build(),
+        app,
         host=arguments.host,
         port=arguments.port,
         # Whoever stands before us is not known, so a header must not say who the caller is.

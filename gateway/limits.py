@@ -14,6 +14,7 @@ from gateway.problems import problem
 
 MAX_BODY_BYTES = 1024 * 1024
 HEADER = "X-Correlation-ID"
+_HEADER = HEADER.lower().encode()
 _SAFE = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -27,7 +28,7 @@ class Correlation:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Request(scope).headers.get(HEADER, "")
+        given = _header(scope, _HEADER)
         identity = given if _SAFE.fullmatch(given) else token_hex(12)
         scope.setdefault("state", {})["correlation_id"] = identity
 
@@ -35,7 +36,7 @@ class Correlation:
             if message["type"] == "http.response.start":
                 message["headers"] = [
                     *message.get("headers", []),
-                    (HEADER.lower().encode(), identity.encode()),
+                    (_HEADER, identity.encode()),
                 ]
             await send(message)
 
@@ -55,10 +56,9 @@ class BodyCap:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request = Request(scope)
-        declared = request.headers.get("content-length", "")
+        declared = _header(scope, b"content-length")
         if declared.isdigit() and (len(declared) > 15 or int(declared) > self._max_bytes):
-            await self._refuse(request, scope, receive, send)
+            await self._refuse(scope, receive, send)
             return
         received = 0
 
@@ -73,7 +73,13 @@ class BodyCap:
 
         await self._app(scope, counted, send)
 
-    async def _refuse(self, request: Request, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         # The rest is not read: the connection cannot be used again.
+        request = Request(scope)
         answer = problem(413, self._detail, request=request, headers={"Connection": "close"})
         await answer(scope, receive, send)
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    """The first header of this name; the server has put the names in lower case."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")

@@ -6,11 +6,13 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy.exc import DBAPIError
-from temporalio.client import Client
+from structlog.contextvars import bound_contextvars
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
@@ -28,8 +30,11 @@ log = structlog.get_logger(__name__)
 CONNECT_SECONDS = 2.0
 DOWN_SECONDS = 1.0
 CALL_SECONDS = 5.0
-# One fold per incident in this time: alerts, not updates, would fill a history.
+# One fold per incident in this time: alerts, not updates, would fill a history. While a storm
+# lasts it is told ever less often, down to the longest time.
 TELL_EVERY_SECONDS = 2.0
+TELL_LESS_BY = 1.3
+TELL_AT_LEAST_EVERY_SECONDS = 6.0
 LOOP_SECONDS = 1.0
 MAX_REMEMBERED = 10_000
 UNREACHABLE = frozenset(
@@ -44,6 +49,10 @@ UNREACHABLE = frozenset(
 
 class TemporalDown(ForewarnError):
     """Temporal does not answer; what was to be told waits in PostgreSQL."""
+
+
+class RunNotFound(ForewarnError):
+    """The incident has run before, and now no run of it takes messages."""
 
 
 class TemporalLink:
@@ -86,6 +95,22 @@ class TemporalLink:
             return self._client
 
 
+@dataclass(frozen=True)
+class _Told:
+    """When an incident was told last, and for how many seconds that is to do."""
+
+    at: float
+    lasts: float
+
+    def fresh(self, now: float) -> bool:
+        return now - self.at < self.lasts
+
+    def again(self, now: float) -> _Told:
+        if now - self.at > 2 * self.lasts:
+            return _Told(now, TELL_EVERY_SECONDS)
+        return _Told(now, min(self.lasts * TELL_LESS_BY, TELL_AT_LEAST_EVERY_SECONDS))
+
+
 class Relay:
     """Carries untold signals to their workflows; several may run at once."""
 
@@ -95,28 +120,38 @@ class Relay:
         link: TemporalLink,
         policy: Policy,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._intake = intake
         self._link = link
         self._policy = policy
         self._now = now
-        self._told: dict[str, float] = {}
+        self._clock = clock
+        self._told: dict[str, _Told] = {}
 
     async def relay_now(self, incident_id: str, seconds: float = CALL_SECONDS) -> bool:
         """Tell one incident's workflow, starting it if need be.
 
-        False when it was told less than two seconds ago: then the loop tells the rest in one go.
+        False when it was told seconds ago: then the loop tells the rest in one go.
         Raises TemporalDown, after which the loop tells it too. `seconds` bounds the call.
         """
-        if time.monotonic() - self._told.get(incident_id, -TELL_EVERY_SECONDS) < TELL_EVERY_SECONDS:
+        told = self._told.get(incident_id)
+        if told is not None and told.fresh(self._clock()):
             return False
         client = await self._link.client()
         self._remember(incident_id)
         try:
             async with self._intake.telling(incident_id, self._now()) as untold:
                 if untold is not None:
-                    await _tell(client, untold, seconds)
+                    # That of the alert which opened the incident, whoever carries it now.
+                    with bound_contextvars(correlation_id=untold.correlation_id):
+                        await _tell(client, untold, seconds)
         except WorkflowAlreadyStartedError:
+            await self._release(incident_id)
+        except RunNotFound as error:
+            if not await _is_over(client, incident_id, seconds):
+                log.error("incident_has_no_workflow", incident_id=incident_id, remedy="reconcile")
+                raise TemporalDown("the incident has no workflow: run reconcile") from error
             await self._release(incident_id)
         except (RPCError, TimeoutError) as error:
             self._told.pop(incident_id, None)
@@ -165,10 +200,48 @@ class Relay:
     def _remember(self, incident_id: str) -> None:
         if len(self._told) >= MAX_REMEMBERED:
             self._told.clear()
-        self._told[incident_id] = time.monotonic()
+        now, last = self._clock(), self._told.get(incident_id)
+        self._told[incident_id] = last.again(now) if last else _Told(now, TELL_EVERY_SECONDS)
+
+
+async def _is_over(client: Client, incident_id: str, seconds: float) -> bool:
+    """Whether the incident's run came to its end, as against one that Temporal lost."""
+    handle = client.get_workflow_handle(incident_workflow_id(incident_id))
+    try:
+        found = await handle.describe(rpc_timeout=timedelta(seconds=seconds))
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise TemporalDown("Temporal did not answer in time") from error
+    return found.status is WorkflowExecutionStatus.COMPLETED
 
 
 async def _tell(client: Client, untold: Untold, seconds: float) -> None:
+    if untold.recorded:
+        await _tell_again(client, untold, seconds)
+    else:
+        await _start(client, untold, seconds)
+    log.info(
+        "incident_told",
+        incident_id=untold.incident_id,
+        correlation_id=untold.correlation_id,
+        watermark=untold.batch.watermark,
+        received=untold.batch.received,
+    )
+
+
+async def _tell_again(client: Client, untold: Untold, seconds: float) -> None:
+    """Tell a run that has begun; started from nothing it would say everything a second time."""
+    handle = client.get_workflow_handle(incident_workflow_id(untold.incident_id))
+    try:
+        await handle.signal("alert_received", untold.batch, rpc_timeout=timedelta(seconds=seconds))
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise RunNotFound(untold.incident_id) from error
+        raise
+
+
+async def _start(client: Client, untold: Untold, seconds: float) -> None:
     start = IncidentStart(
         incident_id=untold.incident_id,
         policy_hash=untold.policy_hash,
@@ -189,11 +262,4 @@ async def _tell(client: Client, untold: Untold, seconds: float) -> None:
         start_signal_args=[untold.batch],
         static_summary=f"{untold.severity}: {where}" + (" (dry run)" if untold.dry_run else ""),
         rpc_timeout=timedelta(seconds=seconds),
-    )
-    log.info(
-        "incident_told",
-        incident_id=untold.incident_id,
-        correlation_id=untold.correlation_id,
-        watermark=untold.batch.watermark,
-        received=untold.batch.received,
     )

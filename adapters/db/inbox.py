@@ -42,7 +42,8 @@ _CLAIM = text("""
 """)
 
 _INCIDENT = text("""
-    SELECT policy_hash, dry_run, opened_at, correlation_id, severity, components
+    SELECT policy_hash, dry_run, opened_at, correlation_id, severity, components,
+           state IS NOT NULL AS recorded
     FROM incidents WHERE id = :incident_id
 """)
 
@@ -81,7 +82,10 @@ _BATCH = text("""
 
 
 class Untold(BaseModel):
-    """What a workflow has to be told of its incident, and what it is started with."""
+    """What a workflow has to be told of its incident, and what it is started with.
+
+    `recorded` says that it has run before: then it is told, and never started from nothing.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -92,6 +96,7 @@ class Untold(BaseModel):
     correlation_id: str
     severity: str
     components: tuple[str, ...]
+    recorded: bool = False
     batch: AlertBatch
 
 

@@ -2,56 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.db.gathered import Gathered
 from adapters.db.ids import new_id
 from adapters.db.inbox import Inbox
 from adapters.db.models import IncidentRow, SignalRow
-from adapters.db.placement import (
-    LOCK,
-    Circumstances,
-    Decision,
-    TryAgain,
-    apply,
-    close_fingerprints,
-    decide,
-    seen_lately,
-)
-from domain.classification import SignalClass, classify_signal, map_regions
+from adapters.db.placement import Arrival, Circumstances, MustLock
+from adapters.db.placement_sql import LOCK, close_fingerprints, look, write
+from adapters.db.signal_rows import Accepted, store, stored_deliveries
+from domain.classification import classify_signal, map_regions
 from domain.errors import BadInput, FieldError, Transient
+from domain.grouping import reach
 from domain.policy import Policy
 from domain.signal import Severity, Signal, SignalStatus
 
 HUMAN = "human"
 ATTEMPTS = 5
+# Alerts in one transaction: enough for a storm, few enough that the first does not wait long.
+MAX_TOGETHER = 64
+MAX_REMEMBERED = 10_000
+# Unique violation, serialisation failure, deadlock: somebody else was faster.
+FASTER = frozenset({"23505", "40001", "40P01"})
+# Limits of PostgreSQL that one alert can exceed.
+TOO_MUCH = "54"
 
-# Built once: in a storm, building it anew costs more than running it.
-_STORE = (
-    upsert(SignalRow.__table__)  # type: ignore[arg-type]  # declared as FromClause, is a Table
-    .on_conflict_do_nothing(index_elements=["source", "external_id"])
-    .returning(SignalRow.id)
-)
 
-
-class Accepted(BaseModel):
-    """What became of a signal, as the bridge is told (INTERFACES, HTTP)."""
-
-    model_config = ConfigDict(frozen=True)
-
-    signal_id: str
-    incident_id: str | None
-    disposition: str
+class TryAgain(Exception):
+    """Another transaction was faster with the same delivery or the same fingerprint."""
 
 
 class Intake(Inbox):
-    """Stores signals and decides about them, each in one transaction."""
+    """Stores signals and decides about them; those that come at the same time in one go."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine)
+        self._door = Gathered(self._receive_all, MAX_TOGETHER, _fault_of_one)
+        self._policy: Policy | None = None
+        self._reaches: dict[tuple[str, ...], frozenset[str]] = {}
 
     async def receive(
         self,
@@ -69,38 +63,42 @@ class Intake(Inbox):
 
         Once this returns the signal is committed. Raises Transient when it could not be decided.
         """
-        known = classify_signal(policy, signal)
         about = Circumstances(
             policy, now, correlation_id, dry_run, policy_hash, separate, opened_by
         )
-        folded = await self._fold(signal, known, about)
-        if folded is not None:
-            return folded
+        return await self._door.do(self._arrival(signal, about))
+
+    def _arrival(self, signal: Signal, about: Circumstances) -> Arrival:
+        known = classify_signal(about.policy, signal)
+        if about.policy is not self._policy or len(self._reaches) >= MAX_REMEMBERED:
+            self._policy, self._reaches = about.policy, {}
+        near = self._reaches.get(known.components)
+        if near is None:
+            near = self._reaches[known.components] = reach(about.policy, known.components)
+        return Arrival(signal, known, near, about)
+
+    async def _receive_all(self, arrivals: Sequence[Arrival]) -> list[Accepted]:
+        """Decide about them in their order and store them, all or none."""
         for _ in range(ATTEMPTS):
             try:
-                async with self.engine.begin() as conn:
-                    return await _receive(conn, signal, known, about)
+                return await self._receive_once(arrivals)
             except TryAgain:
                 continue
-        raise Transient("too many alerts with one dedup key at the same instant", retry_after=1)
+        raise Transient("the alert could not be stored at this moment", retry_after=1)
 
-    async def _fold(
-        self, signal: Signal, known: SignalClass, about: Circumstances
-    ) -> Accepted | None:
-        """The storm's way in: one read and one write, where nothing but the inbox row is new.
-
-        A transaction around them would protect nothing more, and cost as many round trips again.
-        None where more has to be written, or the connection turned out to be dead.
-        """
+    async def _receive_once(self, arrivals: Sequence[Arrival]) -> list[Accepted]:
         try:
-            async with self.engine.connect() as conn:
-                await conn.execution_options(isolation_level="AUTOCOMMIT")
-                decision = await seen_lately(conn, signal, about)
-                return await _store(conn, signal, known, about, decision) if decision else None
+            async with self.engine.begin() as conn:
+                try:
+                    return await _settle(conn, arrivals, locked=False)
+                except MustLock:
+                    # Nothing is written yet: what is open is looked up again under the lock.
+                    await conn.execute(LOCK)
+                    return await _settle(conn, arrivals, locked=True)
         except DBAPIError as error:
-            if not error.connection_invalidated:
-                raise
-            return None
+            if error.connection_invalidated or _state(error) in FASTER:
+                raise TryAgain from error
+            raise
 
     async def start_by_human(
         self,
@@ -162,8 +160,8 @@ class Intake(Inbox):
             await conn.execute(
                 update(IncidentRow).where(IncidentRow.id == incident_id).values(open=False)
             )
-            await close_fingerprints(conn, incident_id)
-            rows = await conn.execute(
+            await close_fingerprints(conn, [incident_id])
+            untold = await conn.execute(
                 select(SignalRow)
                 .with_only_columns(SignalRow.seq, SignalRow.signal, SignalRow.correlation_id)
                 .where(SignalRow.incident_id == incident_id, SignalRow.relayed_at.is_(None))
@@ -176,79 +174,66 @@ class Intake(Inbox):
                     )
                 )
             ).one()
-            for row in rows.all():
-                signal = Signal.model_validate(row.signal)
-                known = classify_signal(policy, signal)
-                about = Circumstances(
-                    policy, now, row.correlation_id, dry_run, policy_hash, False, "monitoring"
+            arrivals = {
+                row.seq: self._arrival(
+                    Signal.model_validate(row.signal),
+                    Circumstances(
+                        policy, now, row.correlation_id, dry_run, policy_hash, False, "monitoring"
+                    ),
                 )
-                home = await decide(conn, signal, known, about, locked=True)
+                for row in untold.all()
+            }
+            scene = await look(conn, [*arrivals.values()], locked=True)
+            for seq, arrival in arrivals.items():
+                home = scene.place(arrival)
                 values: dict[str, Any] = {"disposition": home.disposition}
-                if home.incident is None:
+                if home.incident_id is None:
                     values["relayed_at"] = now
                 else:
-                    values["incident_id"] = home.incident.id
-                    homes.add(home.incident.id)
-                await conn.execute(update(SignalRow).where(SignalRow.seq == row.seq).values(values))
-                await apply(conn, signal, known, about, home)
+                    values["incident_id"] = home.incident_id
+                    homes.add(home.incident_id)
+                await conn.execute(update(SignalRow).where(SignalRow.seq == seq).values(values))
+            await write(conn, scene)
         return sorted(homes)
 
 
-async def _receive(
-    conn: AsyncConnection, signal: Signal, known: SignalClass, about: Circumstances
-) -> Accepted:
-    """The whole of one transaction: read, decide, and only then write, the inbox row first."""
-    decision = await decide(conn, signal, known, about, locked=False)
-    accepted = await _store(conn, signal, known, about, decision)
-    if accepted.disposition != "duplicate":
-        await apply(conn, signal, known, about, decision)
-    return accepted
-
-
-async def _store(
-    conn: AsyncConnection,
-    signal: Signal,
-    known: SignalClass,
-    about: Circumstances,
-    decision: Decision,
-) -> Accepted:
-    incident_id = decision.incident.id if decision.incident else None
-    row = {
-        "id": new_id("sig"),
-        "source": signal.source,
-        "external_id": signal.external_id,
-        "dedup_key": signal.dedup_key,
-        "status": signal.status.value,
-        "signal": signal.model_dump(mode="json"),
-        "category": known.category,
-        "severity": known.severity.value,
-        "severity_stated": known.severity_stated,
-        "confirms": known.confirms,
-        "components": list(known.components),
-        "regions": list(known.regions),
-        "affected_share": signal.affected_share,
-        "reasons": list(known.reasons),
-        "correlation_id": about.correlation_id,
-        "incident_id": incident_id,
-        "disposition": decision.disposition,
-        "received_at": about.now,
-    }
-    stored = await conn.execute(_STORE, row)
-    signal_id = stored.scalar_one_or_none()
-    if signal_id is None:
-        return await _first_answer(conn, signal)
-    return Accepted(signal_id=signal_id, incident_id=incident_id, disposition=decision.disposition)
-
-
-async def _first_answer(conn: AsyncConnection, signal: Signal) -> Accepted:
-    row = (
-        await conn.execute(
-            select(SignalRow.id, SignalRow.incident_id).where(
-                SignalRow.source == signal.source, SignalRow.external_id == signal.external_id
-            )
+async def _settle(
+    conn: AsyncConnection, arrivals: Sequence[Arrival], *, locked: bool
+) -> list[Accepted]:
+    """Read, decide, and only then write. Raises MustLock before anything is written."""
+    known = await stored_deliveries(conn, arrivals)
+    scene = await look(conn, arrivals, locked=locked)
+    answers: list[Accepted] = []
+    new: list[tuple[Arrival, Accepted]] = []
+    for arrival in arrivals:
+        first = known.get(arrival.delivery)
+        if first is not None:
+            answers.append(first.model_copy(update={"disposition": "duplicate"}))
+            continue
+        place = scene.place(arrival)
+        answer = Accepted(
+            signal_id=new_id("sig"), incident_id=place.incident_id, disposition=place.disposition
         )
-    ).one()
-    return Accepted(signal_id=row.id, incident_id=row.incident_id, disposition="duplicate")
+        known[arrival.delivery] = answer
+        answers.append(answer)
+        new.append((arrival, answer))
+    if new:
+        await write(conn, scene)
+        await store(conn, new)
+    return answers
+
+
+def _fault_of_one(error: Exception) -> bool:
+    """Whether it may be what one alert holds, so that each is to be tried without the others."""
+    if isinstance(error, DataError | IntegrityError):
+        return True
+    if isinstance(error, DBAPIError):
+        return (_state(error) or "").startswith(TOO_MUCH)
+    return not isinstance(error, SQLAlchemyError | OSError | Transient)
+
+
+def _state(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
 
 
 def _refuse_unknown(policy: Policy, components: tuple[str, ...], regions: tuple[str, ...]) -> None:

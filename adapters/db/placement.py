@@ -1,73 +1,23 @@
-"""Where an alert belongs: reads what is open, decides, and writes the decision."""
+"""Where alerts belong: what is open as far as they are concerned, and what each of them changes.
+
+Pure: `placement_sql` reads a scene from the database and writes what became of it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
-
-from sqlalchemy import ARRAY, Text, bindparam, insert, select, text, update
-from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.db.ids import new_id
-from adapters.db.models import AlertRow, IncidentRow
-from domain.classification import SignalClass, plausible_start
-from domain.grouping import OpenIncident, accepts_refire, choose, reach
+from domain.classification import SignalClass
+from domain.grouping import OpenIncident, accepts_refire, choose
 from domain.incident import Stage
 from domain.policy import Policy
 from domain.signal import Signal, SignalStatus
 
-TITLE_LENGTH = 300
-MAX_CANDIDATES = 200
 # A storm must not write the same row a thousand times; grouping counts in minutes.
 TOUCH_EVERY = timedelta(seconds=5)
-
-# Whoever wants to open an incident waits for whoever is opening one.
-LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('forewarn new incident', 0))")
-
-_COLUMNS = (
-    IncidentRow.id,
-    IncidentRow.stage,
-    IncidentRow.category,
-    IncidentRow.components,
-    IncidentRow.regions,
-    IncidentRow.separate,
-    IncidentRow.opened_at,
-    IncidentRow.last_alert_at,
-    IncidentRow.resolved_at,
-)
-
-
-_NAMES = tuple(column.key for column in _COLUMNS)
-
-# Built once: in a storm, building them anew costs more than running them.
-_OWNER = (
-    select(
-        AlertRow.id.label("alert_id"),
-        AlertRow.firing,
-        AlertRow.last_seen_at,
-        IncidentRow.open,
-        *_COLUMNS,
-    )
-    .join(IncidentRow, IncidentRow.id == AlertRow.incident_id)
-    .where(AlertRow.fingerprint == bindparam("fingerprint"), AlertRow.open)
-)
-_CANDIDATES = (
-    select(*_COLUMNS)
-    .where(
-        IncidentRow.open,
-        ~IncidentRow.separate,
-        IncidentRow.components.bool_op("&&")(bindparam("near", type_=ARRAY(Text()))),
-    )
-    .order_by(IncidentRow.last_alert_at.desc())
-    .limit(MAX_CANDIDATES)
-)
-_ADD_ALERT = (
-    upsert(AlertRow.__table__)  # type: ignore[arg-type]  # declared as FromClause, is a Table
-    .on_conflict_do_nothing()
-    .returning(AlertRow.id)
-)
 
 
 @dataclass(frozen=True)
@@ -84,195 +34,160 @@ class Circumstances:
 
 
 @dataclass(frozen=True)
-class Owner:
-    """The alert row of a fingerprint and the incident that owns it."""
+class Arrival:
+    """A signal that wants a place; `near` are the components whose incidents it may join."""
 
-    alert_id: int
-    firing: bool
-    last_seen_at: datetime
-    open: bool
-    incident: OpenIncident
+    signal: Signal
+    known: SignalClass
+    near: frozenset[str]
+    about: Circumstances
+
+    @property
+    def fingerprint(self) -> str:
+        """What names the alert across sources."""
+        return f"{self.signal.source}:{self.signal.dedup_key}"
+
+    @property
+    def delivery(self) -> tuple[str, str]:
+        """What names the delivery across sources."""
+        return self.signal.source, self.signal.external_id
+
+    @property
+    def fires(self) -> bool:
+        return self.signal.status is SignalStatus.FIRING
 
 
 @dataclass(frozen=True)
-class Decision:
-    """Where a signal goes. `stale` is an incident whose fingerprints it takes over."""
+class Owner:
+    """The alert row of a fingerprint; `alert_id` is None while it is not written yet."""
+
+    alert_id: int | None
+    incident_id: str
+    firing: bool
+    last_seen_at: datetime
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a signal goes."""
 
     disposition: str
-    incident: OpenIncident | None = None
-    owner: Owner | None = None
-    stale: str | None = None
-    opens: bool = False
+    incident_id: str | None = None
 
 
-class TryAgain(Exception):
-    """Another transaction was faster with the same fingerprint."""
+class MustLock(Exception):
+    """An incident has to be opened, and another process may be opening it at this moment."""
 
 
-async def decide(
-    conn: AsyncConnection,
-    signal: Signal,
-    known: SignalClass,
-    about: Circumstances,
-    *,
-    locked: bool,
-) -> Decision:
-    """Fold, resolve, ignore or open. Opening is decided again under the lock, if not yet held."""
-    owner = await _owner(conn, fingerprint(signal))
-    if signal.status is SignalStatus.RESOLVED:
-        if owner and owner.open:
-            return Decision("resolved", owner.incident, owner)
-        return Decision("ignored")
-    if owner and owner.open and accepts_refire(owner.incident, about.policy, about.now):
-        return Decision("folded", owner.incident, owner)
-    stale = owner.incident.id if owner else None
-    if not about.separate:
-        candidates = await _candidates(conn, known, about.policy)
-        home = choose([c for c in candidates if c.id != stale], known, about.policy, about.now)
-        if home:
-            return Decision("folded", home, stale=stale)
-    if not locked:
-        await conn.execute(LOCK)
-        return await decide(conn, signal, known, about, locked=True)
-    disposition = "started" if known.confirms else "suspected"
-    return Decision(disposition, _new_incident(known, about), stale=stale, opens=True)
+@dataclass
+class Scene:
+    """What is open, and the changes to it since it was read.
 
-
-async def seen_lately(
-    conn: AsyncConnection, signal: Signal, about: Circumstances
-) -> Decision | None:
-    """Fold an alert that fires on in an open incident, all of whose rows are fresh already.
-
-    None for any other: `decide` has to look further, or `apply` has something to write.
+    `owners` by fingerprint and the incidents they name, open or over; `candidates` are what
+    alerts without an owner may join. `locked`: nobody else can open an incident now.
     """
-    if signal.status is not SignalStatus.FIRING:
-        return None
-    owner = await _owner(conn, fingerprint(signal))
-    if owner is None or not (owner.open and owner.firing):
-        return None
-    fresh = about.now - min(owner.last_seen_at, owner.incident.last_alert_at) < TOUCH_EVERY
-    if not fresh or not accepts_refire(owner.incident, about.policy, about.now):
-        return None
-    return Decision("folded", owner.incident, owner)
 
+    owners: dict[str, Owner]
+    incidents: dict[str, OpenIncident]
+    over: set[str]
+    candidates: set[str]
+    locked: bool = False
+    # Changes: what `placement_sql.write` has to write.
+    opened: dict[str, Arrival] = field(default_factory=dict)
+    stale: set[str] = field(default_factory=set)
+    added: dict[str, Owner] = field(default_factory=dict)
+    seen: dict[int, Owner] = field(default_factory=dict)
+    touched: dict[str, datetime] = field(default_factory=dict)
 
-async def _owner(conn: AsyncConnection, print_: str) -> Owner | None:
-    row = (await conn.execute(_OWNER, {"fingerprint": print_})).one_or_none()
-    if row is None:
-        return None
-    return Owner(row.alert_id, row.firing, row.last_seen_at, row.open, _incident(row))
+    def place(self, arrival: Arrival) -> Place:
+        """Fold, resolve, ignore or open, and remember it. Raises MustLock before any change."""
+        known, about = arrival.known, arrival.about
+        owner = self.owners.get(arrival.fingerprint)
+        is_open = owner is not None and owner.incident_id not in self.over
+        if not arrival.fires:
+            if owner is None or not is_open:
+                return Place("ignored")
+            self._take(arrival, owner.incident_id)
+            return Place("resolved", owner.incident_id)
+        if owner and is_open:
+            home = self.incidents[owner.incident_id]
+            if accepts_refire(home, about.policy, about.now):
+                self._take(arrival, home.id)
+                return Place("folded", home.id)
+        if not about.separate:
+            others = self._candidates(but=owner)
+            joined = choose(others, known, about.policy, about.now, arrival.near)
+            if joined:
+                self._leave(owner)
+                self._take(arrival, joined.id)
+                return Place("folded", joined.id)
+        if not self.locked:
+            raise MustLock
+        self._leave(owner)
+        opened = self._open(arrival)
+        return Place("started" if known.confirms else "suspected", opened)
 
+    def homeless(self, arrivals: Iterable[Arrival]) -> list[Arrival]:
+        """Those whose home has to be looked for among the open incidents."""
+        return [a for a in arrivals if a.fires and not a.about.separate and not self._has_home(a)]
 
-async def _candidates(
-    conn: AsyncConnection, known: SignalClass, policy: Policy
-) -> list[OpenIncident]:
-    if not known.components:
-        return []
-    rows = await conn.execute(_CANDIDATES, {"near": sorted(reach(policy, known.components))})
-    return [_incident(row) for row in rows]
+    def _has_home(self, arrival: Arrival) -> bool:
+        owner = self.owners.get(arrival.fingerprint)
+        if owner is None or owner.incident_id in self.over:
+            return False
+        home = self.incidents[owner.incident_id]
+        return accepts_refire(home, arrival.about.policy, arrival.about.now)
 
+    def _candidates(self, but: Owner | None) -> list[OpenIncident]:
+        left = but.incident_id if but else None
+        return [self.incidents[i] for i in self.candidates if i != left and i not in self.over]
 
-def _incident(row: Any) -> OpenIncident:
-    return OpenIncident.model_validate({name: getattr(row, name) for name in _NAMES})
+    def _leave(self, owner: Owner | None) -> None:
+        """The alert's incident is over: none of its fingerprints belongs to it any more."""
+        if owner is None:
+            return
+        self.stale.add(owner.incident_id)
+        left = {p: o for p, o in self.owners.items() if o.incident_id == owner.incident_id}
+        for fingerprint, one in left.items():
+            del self.owners[fingerprint]
+            if one.alert_id is not None:
+                self.seen.pop(one.alert_id, None)
 
-
-def _new_incident(known: SignalClass, about: Circumstances) -> OpenIncident:
-    return OpenIncident(
-        id=new_id("inc"),
-        stage=Stage.SUSPECTED,
-        category=known.category,
-        components=known.components,
-        regions=known.regions,
-        separate=about.separate,
-        opened_at=about.now,
-        last_alert_at=about.now,
-        resolved_at=None,
-    )
-
-
-async def apply(
-    conn: AsyncConnection,
-    signal: Signal,
-    known: SignalClass,
-    about: Circumstances,
-    decision: Decision,
-) -> None:
-    """Write what the decision says apart from the inbox row."""
-    incident = decision.incident
-    if incident is None:
-        return
-    if decision.stale:
-        await close_fingerprints(conn, decision.stale)
-    if decision.opens:
-        await _insert_incident(conn, signal, known, about, incident)
-    elif signal.status is SignalStatus.FIRING and about.now - incident.last_alert_at >= TOUCH_EVERY:
-        await conn.execute(
-            update(IncidentRow)
-            .where(IncidentRow.id == incident.id, IncidentRow.last_alert_at < about.now)
-            .values(last_alert_at=about.now)
+    def _open(self, arrival: Arrival) -> str:
+        known, about = arrival.known, arrival.about
+        incident = OpenIncident(
+            id=new_id("inc"),
+            stage=Stage.SUSPECTED,
+            category=known.category,
+            components=known.components,
+            regions=known.regions,
+            separate=about.separate,
+            opened_at=about.now,
+            last_alert_at=about.now,
+            resolved_at=None,
         )
-    if decision.owner:
-        await _update_alert(conn, decision.owner, signal, about.now)
-    else:
-        await _insert_alert(conn, signal, incident.id, about.now)
+        self.incidents[incident.id] = incident
+        self.candidates.add(incident.id)
+        self.opened[incident.id] = arrival
+        self._take(arrival, incident.id)
+        return incident.id
 
-
-async def _update_alert(conn: AsyncConnection, owner: Owner, signal: Signal, now: datetime) -> None:
-    fires = signal.status is SignalStatus.FIRING
-    if owner.firing == fires and now - owner.last_seen_at < TOUCH_EVERY:
-        return
-    await conn.execute(
-        update(AlertRow).where(AlertRow.id == owner.alert_id).values(firing=fires, last_seen_at=now)
-    )
-
-
-async def _insert_alert(
-    conn: AsyncConnection, signal: Signal, incident_id: str, now: datetime
-) -> None:
-    row = {
-        "fingerprint": fingerprint(signal),
-        "incident_id": incident_id,
-        "firing": True,
-        "open": True,
-        "last_seen_at": now,
-    }
-    inserted = await conn.execute(_ADD_ALERT, row)
-    if inserted.scalar_one_or_none() is None:
-        raise TryAgain
-
-
-async def _insert_incident(
-    conn: AsyncConnection,
-    signal: Signal,
-    known: SignalClass,
-    about: Circumstances,
-    incident: OpenIncident,
-) -> None:
-    await conn.execute(
-        insert(IncidentRow).values(
-            **incident.model_dump(mode="python", exclude={"stage"}),
-            stage=incident.stage.value,
-            title=signal.title[:TITLE_LENGTH],
-            severity=known.severity.value,
-            affected_share=signal.affected_share,
-            dry_run=about.dry_run,
-            started_at=plausible_start(signal.started_at, about.now),
-            policy_hash=about.policy_hash,
-            correlation_id=about.correlation_id,
-            opened_by=about.opened_by,
-            updated_at=about.now,
-        )
-    )
-
-
-async def close_fingerprints(conn: AsyncConnection, incident_id: str) -> None:
-    await conn.execute(
-        update(AlertRow)
-        .where(AlertRow.incident_id == incident_id, AlertRow.open)
-        .values(open=False)
-    )
-
-
-def fingerprint(signal: Signal) -> str:
-    """What names an alert across sources."""
-    return f"{signal.source}:{signal.dedup_key}"
+    def _take(self, arrival: Arrival, incident_id: str) -> None:
+        """The alert belongs to the incident: remember its state and that it was heard of."""
+        now, incident = arrival.about.now, self.incidents[incident_id]
+        if arrival.fires and now - incident.last_alert_at >= TOUCH_EVERY:
+            self.incidents[incident_id] = incident.model_copy(update={"last_alert_at": now})
+            self.touched[incident_id] = now
+        owner = self.owners.get(arrival.fingerprint)
+        if owner is None:
+            new = Owner(None, incident_id, arrival.fires, now)
+            self.owners[arrival.fingerprint] = self.added[arrival.fingerprint] = new
+            return
+        if owner.firing == arrival.fires and now - owner.last_seen_at < TOUCH_EVERY:
+            return
+        changed = replace(owner, firing=arrival.fires, last_seen_at=now)
+        self.owners[arrival.fingerprint] = changed
+        if changed.alert_id is None:
+            self.added[arrival.fingerprint] = changed
+        else:
+            self.seen[changed.alert_id] = changed

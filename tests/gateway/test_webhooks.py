@@ -263,7 +263,7 @@ async def test_metrics_are_for_this_machine(client: httpx2.AsyncClient, deps: De
     await send(client, deps, LEAST)
     text = (await client.get("/metrics")).text
     assert "forewarn_inbox_waiting 1" in text
-    assert 'forewarn_incidents_open{stage="suspected",severity="P3"} 1' in text
+    assert 'forewarn_incidents_open{severity="P3",stage="suspected"} 1' in text
     proxied = await client.get("/metrics", headers={"X-Forwarded-For": "192.0.2.1"})
     is_problem(proxied, 401, "unauthorized")
 

@@ -16,11 +16,11 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError
 from temporalio.worker import Worker
 
-from adapters.db.intake import Accepted, Intake
+from adapters.db.intake import Intake
 from adapters.db.models import SignalRow
+from adapters.db.signal_rows import Accepted
 from domain.policy import Policy
 from domain.signal import AlertBatch, Signal
-from runtime import relay as relay_module
 from runtime.processes import free_port
 from runtime.relay import Relay, TemporalDown, TemporalLink
 from runtime.servers import TemporalServer
@@ -124,28 +124,37 @@ async def test_first_starts_then_signals(
     assert await description.static_summary() == "P3: payments (dry run)"
 
 
-async def test_a_storm_is_told_in_few_batches(
-    client: Client,
-    relay: Relay,
-    intake: Intake,
-    policy: Policy,
-    now: datetime,
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_storm_is_told_in_few_batches_and_ever_fewer(
+    client: Client, temporal: TemporalServer, intake: Intake, policy: Policy, now: datetime
 ) -> None:
-    # However slow this machine is, the storm falls into the time in which nothing is told.
-    monkeypatch.setattr(relay_module, "TELL_EVERY_SECONDS", 3600.0)
+    at = [1000.0]
+    link = TemporalLink(lambda: connect(temporal.address))
+    relay = Relay(intake, link, policy, now=lambda: now, clock=lambda: at[0])
     incident_id = str((await take(intake, policy, now)).incident_id)
     assert await relay.relay_now(incident_id)
     for number in range(50):
         await take(intake, policy, now, f"storm-{number}")
         assert not await relay.relay_now(incident_id)
     assert await relay.run_once() == 0
-    monkeypatch.setattr(relay_module, "TELL_EVERY_SECONDS", 0.0)
+    at[0] += 2.1
     assert await relay.run_once() == 1
     first, rest = await told(client, incident_id)
     assert rest.received == 50
     assert rest.firing == 51
     assert rest.watermark > first.watermark
+    batches = 0
+    for second in range(60):
+        at[0] += 1
+        await take(intake, policy, now, f"minute-{second}")
+        batches += await relay.run_once()
+    # Every six seconds in the end; calm restores the quick answer.
+    assert 10 <= batches <= 15
+    at[0] += 15
+    await take(intake, policy, now, "calm")
+    assert await relay.relay_now(incident_id)
+    at[0] += 2.1
+    await take(intake, policy, now, "again")
+    assert await relay.relay_now(incident_id)
 
 
 async def test_temporal_down_then_up(

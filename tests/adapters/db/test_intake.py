@@ -2,86 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
-from itertools import count
-from typing import Any
+from datetime import datetime
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.db.engine import make_engine
-from adapters.db.intake import Accepted, Intake
 from adapters.db.models import AlertRow, IncidentRow, SignalRow
 from domain.errors import BadInput
 from domain.policy import Policy
-from domain.signal import Severity, Signal
-
-numbers = count()
-MINUTE = timedelta(minutes=1)
-
-
-class Desk:
-    """An intake with the arguments that no test varies."""
-
-    def __init__(self, engine: AsyncEngine, policy: Policy, now: datetime) -> None:
-        self.engine = engine
-        self.intake = Intake(engine)
-        self.policy = policy
-        self.now = now
-
-    async def take(
-        self, dedup: str = "a", *, after: timedelta = MINUTE * 0, **changes: Any
-    ) -> Accepted:
-        separate = changes.pop("separate", False)
-        facts = {
-            "source": "generic",
-            "external_id": f"e{next(numbers)}",
-            "dedup_key": dedup,
-            "status": "firing",
-            "title": "Payments fail",
-            "components": ("payments",),
-        }
-        return await self.intake.receive(
-            Signal.model_validate(facts | changes),
-            self.policy,
-            now=self.now + after,
-            correlation_id="corr-1",
-            dry_run=False,
-            policy_hash=self.policy.hash,
-            separate=separate,
-        )
-
-    async def human(self, key: str, **changes: Any) -> Accepted:
-        return await self.intake.start_by_human(
-            self.policy,
-            key=key,
-            title="Checkout is down",
-            now=self.now,
-            correlation_id="corr-2",
-            dry_run=False,
-            opened_by="dana",
-            **changes,
-        )
-
-    async def incident(self, incident_id: str | None) -> IncidentRow:
-        async with self.engine.connect() as conn:
-            row = (
-                await conn.execute(select(IncidentRow).where(IncidentRow.id == incident_id))
-            ).one()
-        return row  # type: ignore[return-value]  # a Row has the columns as attributes
-
-    async def change(self, incident_id: str | None, **values: Any) -> None:
-        async with self.engine.begin() as conn:
-            await conn.execute(
-                update(IncidentRow).where(IncidentRow.id == incident_id).values(**values)
-            )
-
-    async def how_many(self, model: Any) -> int:
-        async with self.engine.connect() as conn:
-            return (await conn.execute(select(func.count()).select_from(model))).scalar_one()
+from domain.signal import Severity
+from tests.adapters.db.intake_desk import MINUTE, Desk
 
 
 @pytest.fixture
@@ -264,38 +195,6 @@ async def test_human_names_are_checked(desk: Desk) -> None:
     assert [e.field for e in caught.value.errors] == ["components.1", "regions.0"]
     assert "payments" in caught.value.errors[0].allowed
     assert await desk.how_many(SignalRow) == 0
-
-
-@pytest.fixture
-async def wide(database_url: str) -> AsyncIterator[AsyncEngine]:
-    opened = make_engine(database_url, pool_size=30)
-    yield opened
-    await opened.dispose()
-
-
-async def test_at_the_same_instant_one_incident(
-    wide: AsyncEngine, policy: Policy, now: datetime
-) -> None:
-    desk = Desk(wide, policy, now)
-    near = ("payments", "rest-api", "database", "reporting")
-    answers = await asyncio.gather(
-        *(desk.take(f"d{n % 10}", components=(near[n % 2],)) for n in range(30))
-    )
-    assert len({answer.incident_id for answer in answers}) == 1
-    assert [a.disposition for a in answers].count("suspected") == 1
-    assert await desk.how_many(IncidentRow) == 1
-    assert await desk.how_many(AlertRow) == 10
-    assert await desk.how_many(SignalRow) == 30
-
-
-async def test_same_delivery_at_the_same_instant_is_stored_once(
-    wide: AsyncEngine, policy: Policy, now: datetime
-) -> None:
-    desk = Desk(wide, policy, now)
-    answers = await asyncio.gather(*(desk.take(external_id="same") for _ in range(20)))
-    assert sorted({a.disposition for a in answers}) == ["duplicate", "suspected"]
-    assert len({a.signal_id for a in answers}) == 1
-    assert await desk.how_many(SignalRow) == 1
 
 
 async def test_telling_marks_and_a_failure_does_not(desk: Desk) -> None:
