@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import TypeVar
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 from temporalio import activity
 
 from domain.ports import Outcome
 
-T = TypeVar("T")
 HEARTBEAT_EVERY = 5.0
 
 
@@ -49,12 +48,14 @@ async def heartbeats() -> AsyncIterator[Heartbeat]:
         task.cancel()
 
 
-async def finish(task: asyncio.Task[T]) -> T:
-    """The task's result, waited for even while this one is being cancelled."""
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise
-    return task.result()
+async def finish_all(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Wait for all of them, even while this one is being cancelled; their errors stay theirs."""
+    waited = set(tasks)
+    while unfinished := {task for task in waited if not task.done()}:
+        # Whoever cancels us again is told by the exception that is on its way already.
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait(unfinished)
+    for task in waited:
+        if not task.cancelled():
+            # Seen, or the loop would complain that nobody looked.
+            task.exception()

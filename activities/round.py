@@ -11,7 +11,7 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, Field
 from temporalio import activity
 
-from activities.liveness import Heartbeat, finish
+from activities.liveness import Heartbeat, finish_all
 from activities.sending import Job, Row, rows_of
 from domain.errors import Transient
 from domain.message import Channel
@@ -19,10 +19,11 @@ from domain.policy import Policy
 from domain.ports import BroadcastSpec, ChannelCounts, Claim, Outcome, Remaining
 from domain.signal import Severity
 
-# A crash may leave this many rows of a channel per worker in doubt. Two batches share them: one is
-# being sent while the other is being committed.
+# A crash may leave this many rows of a channel per worker in doubt. Three lanes share them: while
+# one sends its batch, another has its own written and the third leases the next.
 IN_FLIGHT = 50
-BATCH = 25
+LANES = 3
+BATCH = IN_FLIGHT // LANES
 LEASE_SECONDS = 60.0
 ROUND_SECONDS = 300.0
 RECOVER_EVERY = 10.0
@@ -126,7 +127,7 @@ class Budget:
 
 
 class Round:
-    """One round of one channel: claim, send, and settle while the next batch is being sent."""
+    """One round of one channel, in lanes: each leases a batch, sends it, has it written."""
 
     def __init__(
         self,
@@ -150,130 +151,120 @@ class Round:
         self.rate = job.delivery.rate_per_minute.get(job.channel)
         self.on_unknown = job.delivery.on_unknown.get(job.channel, "hold")
         self.priority = Severity(job.spec.severity).rank
-        self.probe = work.probe
         self.recovered_at = float("-inf")
-        self.settling: asyncio.Task[None] | None = None
+        self.verdict: DeliverResult | None = None
+        self.turns: set[asyncio.Task[int]] = set()
         self.stopping = False
 
     async def run(self) -> DeliverResult:
         try:
             return await self._loop()
         finally:
-            # The batch in flight is finished and written whatever ends the round: what was sent
+            # What is being sent is finished and written whatever ends the round: what was sent
             # must be known. `heartbeats` goes on meanwhile.
-            if self.settling is not None:
-                await finish(self.settling)
+            self.stopping = True
+            await finish_all(self.turns)
 
     async def _loop(self) -> DeliverResult:
-        while True:
-            if activity.is_worker_shutdown() or time.monotonic() > self.ending:
-                return self._result(done=False, paused=self.beat.paused)
-            await self._recover()
-            until = time.monotonic() + self.lease_seconds
-            claim = await self._claim()
-            if claim is None:
-                continue
-            self.beat.paused = claim.paused
-            if claim.paused:
-                await self._rest(1.0)
-            elif claim.recipients:
-                outage = await self._send(rows_of(claim, until))
-                if outage is not None:
-                    return self._result(done=False, retry_after=outage, outage=True)
-                self.probe = False
-            else:
-                ended = await self._nothing_claimed()
-                if ended is not None:
-                    return ended
+        if self.work.probe:
+            await self._lane(most=1)
+        while self.verdict is None:
+            await self._side_by_side()
+            if self.verdict is None:
+                self.verdict = await self._nothing_claimed()
+        return self.verdict
 
-    async def _claim(self) -> Claim | None:
-        """Lease a batch, with room and tokens for each row; None when there were no tokens."""
-        name, want = self.job.channel.value, 1 if self.probe else BATCH
+    async def _side_by_side(self) -> None:
+        """Run the lanes until there is a verdict or nothing to claim."""
+        lanes = [asyncio.create_task(self._lane()) for _ in range(LANES)]
+        try:
+            await asyncio.gather(*lanes)
+        finally:
+            for lane in lanes:
+                lane.cancel()
+            await finish_all(lanes)
+
+    async def _lane(self, most: int | None = None) -> None:
+        """Batch after batch; a probe is a single one, of `most` rows."""
+        while self.verdict is None:
+            if activity.is_worker_shutdown() or time.monotonic() > self.ending:
+                self.verdict = self._result(done=False, paused=self.beat.paused)
+                return
+            await self._recover()
+            granted = await self._admission(most or BATCH)
+            if granted:
+                turn = asyncio.create_task(self._turn(granted))
+                self.turns.add(turn)
+                turn.add_done_callback(self.turns.discard)
+                claimed = await asyncio.shield(turn)
+                if self.beat.paused:
+                    await self._rest(1.0)
+                elif not claimed or most:
+                    return
+
+    async def _admission(self, want: int) -> int:
+        """Room and tokens for a batch; 0 when there were no tokens, which has been waited for."""
+        name = self.job.channel.value
         room = await self.budget.take(want, self.priority)
+        granted = 0
         try:
             granted, wait = await self.limiter.draw(
                 name, self.rate, room, self.work.broadcast_id, self.priority
             )
-            if granted:
-                claim = await self._lease(granted)
-                used = len(claim.recipients)
-                room -= used
-                await self.limiter.put_back(name, self.rate, granted - used)
-                return claim
         finally:
-            await self.budget.give(room)
-        await self._rest(wait)
-        return None
+            await self.budget.give(room - granted)
+        if not granted:
+            await self._rest(wait)
+        return granted
 
-    async def _lease(self, limit: int) -> Claim:
-        leasing = asyncio.create_task(
-            self.ledger.claim(
+    async def _turn(self, granted: int) -> int:
+        """Lease a batch, send it, have it written; never cancelled, but `stopping` shortens it.
+
+        Returns the number of rows leased.
+        """
+        used = 0
+        try:
+            until = time.monotonic() + self.lease_seconds
+            claim = await self.ledger.claim(
                 self.work.broadcast_id,
                 self.job.channel,
-                limit,
+                granted,
                 self.lease_seconds,
                 self.job.clock(),
             )
-        )
-        try:
-            return await asyncio.shield(leasing)
-        except asyncio.CancelledError:
-            # Rows leased on the way out go back at once instead of waiting for the lease to end.
-            rows = rows_of(await finish(leasing), 0.0)
-            back = [self.job.back(row) for row in rows]
-            await self.ledger.settle(back, self.work.broadcast_id, self.job.clock())
-            raise
-
-    async def _send(self, rows: list[Row]) -> float | None:
-        """Send a batch and let it be settled; seconds to wait when the provider is out."""
-        batch = asyncio.create_task(self._batch(rows))
-        try:
-            outcomes = await asyncio.shield(batch)
-        except asyncio.CancelledError:
-            self.stopping = True
-            outcomes = await finish(batch)
-            await finish(self._settle_behind(outcomes))
-            raise
-        if self.settling is not None:
-            await asyncio.shield(self.settling)
-        self._settle_behind(outcomes)
-        return self._outage(outcomes)
-
-    async def _batch(self, rows: list[Row]) -> list[Outcome]:
-        return list(await asyncio.gather(*(self._one(row) for row in rows)))
+            used = len(claim.recipients)
+            self.beat.paused = claim.paused
+            await self.limiter.put_back(self.job.channel.value, self.rate, granted - used)
+            if used:
+                rows = rows_of(claim, until)
+                outcomes = await asyncio.gather(*(self._one(row) for row in rows))
+                await self._settle(outcomes, time.monotonic() + self.lease_seconds)
+                outage = self._outage(outcomes)
+                if outage is not None and self.verdict is None:
+                    self.verdict = self._result(done=False, retry_after=outage, outage=True)
+        finally:
+            await self.budget.give(granted)
+        return used
 
     async def _one(self, row: Row) -> Outcome:
         if self.stopping:
             return self.job.back(row)
         return await self.job.send(row)
 
-    def _settle_behind(self, outcomes: list[Outcome]) -> asyncio.Task[None]:
-        before = self.settling
-        until = time.monotonic() + self.lease_seconds
-        self.settling = asyncio.create_task(self._settle(outcomes, until, before))
-        return self.settling
-
-    async def _settle(
-        self, outcomes: list[Outcome], until: float, before: asyncio.Task[None] | None
-    ) -> None:
-        if before is not None:
-            await before
-        try:
-            while True:
-                try:
-                    await self.ledger.settle(outcomes, self.work.broadcast_id, self.job.clock())
-                    break
-                except Transient:
-                    # What was sent must be written before somebody else takes it for lost; after
-                    # the lease the fence refuses it anyway.
-                    if time.monotonic() > until:
-                        raise
-                    await asyncio.sleep(0.2)
-        finally:
-            await self.budget.give(len(outcomes))
+    async def _settle(self, outcomes: Sequence[Outcome], until: float) -> None:
+        while True:
+            try:
+                await self.ledger.settle(outcomes, self.work.broadcast_id, self.job.clock())
+                break
+            except Transient:
+                # What was sent must be written before somebody else takes it for lost; after
+                # the lease the fence refuses it anyway.
+                if time.monotonic() > until:
+                    raise
+                await asyncio.sleep(0.2)
         self.beat.add(outcomes)
 
-    def _outage(self, outcomes: list[Outcome]) -> float | None:
+    def _outage(self, outcomes: Sequence[Outcome]) -> float | None:
         """Seconds until the provider is asked again when it put off every single row."""
         put_off = [o for o in outcomes if o.state == "pending" and o.attempted and not o.resent]
         if not put_off or len(put_off) < len(outcomes):
@@ -284,8 +275,6 @@ class Round:
 
     async def _nothing_claimed(self) -> DeliverResult | None:
         """The result when nothing is left or all must wait; None to look again."""
-        if self.settling is not None:
-            await asyncio.shield(self.settling)
         left = await self.ledger.remaining(self.work.broadcast_id, self.job.channel)
         if left.nothing:
             return self._result(done=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,9 +57,12 @@ def addressee(channel: Channel, recipient: Recipient) -> str:
 
 
 def text_hash(message: OutboundMessage) -> str:
-    """SHA-256 over what the recipient reads."""
-    words = json.dumps([message.subject, message.text, message.html], ensure_ascii=False)
-    return hashlib.sha256(words.encode()).hexdigest()
+    """SHA-256 over what the recipient reads: subject, text and HTML, each behind its length."""
+    digest = hashlib.sha256()
+    for words in (message.subject, message.text, message.html):
+        read = b"" if words is None else words.encode("utf-8", "replace")
+        digest.update(b"-;" if words is None else b"%d;%b" % (len(read), read))
+    return digest.hexdigest()
 
 
 def backoff(delivery: Delivery, attempts: int, salt: int) -> timedelta:
@@ -167,12 +169,13 @@ class Job:
         # and the rest of the batch goes on. Its text may hold an address, its type does not.
         except Exception as error:
             return self._unknown(row, f"unexpected {type(error).__name__}")
-        return self._outcome(row, "sent").model_copy(
-            update={
-                "provider_id": receipt.provider_id,
-                "text_hash": text_hash(message),
-                "sent_at": self.clock(),
-            }
+        return Outcome(
+            delivery_id=row.recipient.delivery_id,
+            fence=row.fence,
+            state="sent",
+            provider_id=receipt.provider_id,
+            text_hash=text_hash(message),
+            sent_at=self.clock(),
         )
 
     def back(self, row: Row) -> Outcome:

@@ -14,10 +14,22 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.db.models import AuditRow
 
 # One lock for the one chain; held from reading the head to the commit.
-_CHAIN_LOCK = 0x464F5245
+CHAIN_LOCK = 0x464F5245
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 HEAD = select(AuditRow.seq, AuditRow.hash).order_by(AuditRow.seq.desc()).limit(1)
 GENESIS = bytes(32)
+# The same as `append_in` in one statement, for a caller who holds the chain already. What `link`
+# gives is the entry's canonical form up to its number, which comes last.
+LINK = f"""
+    INSERT INTO audit_log (seq, at, kind, actor, incident_id, body, prev_hash, hash)
+    SELECT h.seq + 1, :at, :kind, :actor, :incident, cast(:body AS jsonb), h.hash,
+        sha256(h.hash || convert_to(cast(:entry AS text) || (h.seq + 1) || '}}', 'UTF8'))
+    FROM (SELECT coalesce(newest.seq, 0) AS seq,
+                 coalesce(newest.hash, '\\x{GENESIS.hex()}') AS hash
+          FROM (SELECT 1) always LEFT JOIN
+               (SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1) newest ON true) h
+    RETURNING seq
+"""
 
 Plain = str | int | bool | None | list["Plain"] | dict[str, "Plain"]
 
@@ -36,7 +48,7 @@ async def append_in(
     locked from here on, and whoever waits for it must not be waited for.
     """
     # A statement of its own: the next one must see what was committed during the wait.
-    await conn.execute(_LOCK, {"key": _CHAIN_LOCK})
+    await conn.execute(_LOCK, {"key": CHAIN_LOCK})
     row = (await conn.execute(HEAD)).first()
     seq, previous = (row.seq + 1, bytes(row.hash)) if row else (1, GENESIS)
     content = {str(k): plain(v) for k, v in body.items()}
@@ -56,6 +68,22 @@ async def append_in(
     return seq
 
 
+def link(
+    kind: str, actor: str, body: Mapping[str, object], at: datetime, incident_id: str | None
+) -> dict[str, object]:
+    """What `LINK` is run with."""
+    content = {str(k): plain(v) for k, v in body.items()}
+    entry = _entry(at, kind, actor, incident_id, content)
+    return {
+        "at": at,
+        "kind": kind,
+        "actor": actor,
+        "incident": incident_id,
+        "body": canonical(content).decode(),
+        "entry": canonical(entry).decode().removesuffix("}") + ',"seq":',
+    }
+
+
 def entry_hash(
     previous: bytes,
     seq: int,
@@ -66,15 +94,20 @@ def entry_hash(
     body: Mapping[str, object],
 ) -> bytes:
     """SHA-256 over the previous hash and the entry as canonical JSON."""
-    entry = {
-        "seq": seq,
+    entry = _entry(at, kind, actor, incident_id, body) | {"seq": seq}
+    return hashlib.sha256(previous + canonical(entry)).digest()
+
+
+def _entry(
+    at: datetime, kind: str, actor: str, incident_id: str | None, body: Mapping[str, object]
+) -> dict[str, object]:
+    return {
         "at": at.astimezone(UTC).isoformat(timespec="microseconds"),
         "kind": kind,
         "actor": actor,
         "incident_id": incident_id,
         "body": body,
     }
-    return hashlib.sha256(previous + canonical(entry)).digest()
 
 
 def canonical(value: object) -> bytes:
@@ -96,8 +129,7 @@ def plain(value: object) -> Plain:
         case datetime():
             return value.astimezone(UTC).isoformat()
         case str():
-            # jsonb holds neither NUL nor half a character.
-            return value.replace("\x00", "").encode("utf-8", "replace").decode()
+            return storable(value)
         case Mapping():
             return {str(plain(k)): plain(v) for k, v in value.items()}
         case Sequence() | set() | frozenset():
@@ -106,6 +138,11 @@ def plain(value: object) -> Plain:
             ]
         case _:
             return plain(str(value))
+
+
+def storable(text: str) -> str:
+    """The text without what PostgreSQL refuses: NUL and half a character."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def anchor(seq: int, digest: bytes) -> str:

@@ -10,17 +10,20 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
+from psycopg.rows import dict_row
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.db import ledger_read
 from adapters.db import ledger_sql as sql
+from adapters.db.claims import claim_of
+from adapters.db.driver import AWAY, passing, plain_connection
 from adapters.db.freeze import STAFF, freeze, supersede
 from adapters.db.models import BroadcastRow, IncidentRow
 from adapters.db.seal import seal_batch, seal_rest, sealed_settle
 from domain.errors import NotFound, Refused, Transient
-from domain.message import PER_CONTACT, Channel, Recipient
+from domain.message import PER_CONTACT, Channel
 from domain.policy import Policy
 from domain.ports import BroadcastSpec, ChannelCounts, Claim, Outcome, Remaining
 
@@ -94,37 +97,20 @@ class Ledger:
         """
         parameters = self._gate(broadcast_id, channel, now, min(lease_seconds, LONGEST_LEASE))
         query = sql.CLAIM_CONTACT if channel in PER_CONTACT else sql.CLAIM_OTHER
-        async with self._begin() as conn:
-            found = await conn.execute(query, parameters | {"limit": min(limit, MOST_CLAIMED)})
-            rows = found.all()
-            if not rows:
-                raise NotFound(f"broadcast {broadcast_id} does not exist")
-            stale, paused, lease_until = rows[0].stale, rows[0].paused, rows[0].lease_until
-            if stale is not None:
-                await conn.execute(sql.DROP, parameters | {"reason": stale})
+        given = parameters | {"limit": min(limit, MOST_CLAIMED)}
+        # In a pipeline, begin and commit are no round trips of their own.
+        async with plain_connection(self.engine) as driver, driver.pipeline():
+            found = await driver.cursor(row_factory=dict_row).execute(query, given)
+            await driver.commit()
+            row = await found.fetchone()
+        if row is None:
+            raise NotFound(f"broadcast {broadcast_id} does not exist")
+        stale = row["stale"]
         if stale is not None:
+            async with self._begin() as conn:
+                await conn.execute(sql.DROP, parameters | {"reason": stale})
             await self._seal(broadcast_id, now)
-        rows = [row for row in rows if row.id is not None]
-        return Claim(
-            recipients=tuple(
-                Recipient(
-                    delivery_id=row.id,
-                    account_id=row.account_id,
-                    contact_id=row.contact_id,
-                    name=row.name,
-                    address=row.address,
-                    locale=row.locale,
-                    timezone=row.timezone,
-                    reason=row.why,
-                )
-                for row in rows
-            ),
-            fences={row.id: row.fence for row in rows},
-            lease_until=lease_until,
-            attempts={row.id: row.attempts for row in rows},
-            first={row.id: row.first for row in rows if row.first is not None},
-            paused=paused and stale is None,
-        )
+        return claim_of(row["found"] or [], row["lease_until"], row["paused"] and stale is None)
 
     async def settle(self, outcomes: Sequence[Outcome], broadcast_id: int, now: datetime) -> int:
         """Write what became of claimed rows, and seal them; returns how many took effect.
@@ -133,7 +119,7 @@ class Ledger:
         """
         if not outcomes:
             return 0
-        async with self._begin() as conn:
+        async with plain_connection(self.engine) as conn:
             return await sealed_settle(conn, outcomes, broadcast_id, now)
 
     async def recover_expired(
@@ -239,10 +225,8 @@ class Ledger:
             async with self.engine.begin() as conn:
                 yield conn
         except DBAPIError as error:
-            # 40: deadlock or serialisation, whose transaction may simply be repeated.
-            state = getattr(error.orig, "sqlstate", None) or ""
-            if error.connection_invalidated or state[:2] in ("", "08", "40", "57"):
-                raise Transient("the database did not answer") from error
+            if passing(error.orig, error.connection_invalidated):
+                raise Transient(AWAY) from error
             raise
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 
+from adapters.db.driver import for_driver
 from adapters.db.freeze import SUPERSEDED
 from domain.incident import Stage
 from domain.message import CLOSING, Moment
@@ -31,20 +32,23 @@ _GATE = f"""
                  WHEN b.expires_at <= :now THEN 'expired'
                  WHEN i.stage = ANY(:ended) AND b.moment <> ALL(:lasting) THEN 'expired'
             END AS stale,
-            clock_timestamp() + make_interval(secs => :lease) AS lease_until
+            clock_timestamp() + make_interval(secs => :lease) AS lease_until,
+            EXISTS (SELECT 1 FROM broadcasts o
+                    WHERE o.incident_id = b.incident_id AND o.id <> b.id) AS others
         FROM broadcasts b LEFT JOIN incidents i ON i.id = b.incident_id
         WHERE b.id = :broadcast
     )
 """
 
 
-def _claim(by_contact: bool) -> TextClause:
+def _claim(by_contact: bool) -> str:
     same = (
         "f.contact_id = c.contact_id"
         if by_contact
         else ("f.contact_id IS NULL AND f.recipient = c.recipient")
     )
-    return text(
+    # One row whatever is claimed: the recipients are one JSON array, which Python reads in C.
+    return for_driver(
         f"""
         WITH {_GATE},
         picked AS (
@@ -69,12 +73,16 @@ def _claim(by_contact: bool) -> TextClause:
                 lease_until = (SELECT lease_until FROM gate)
             FROM picked p WHERE d.id = p.id AND p.refused IS NULL RETURNING d.*
         )
-        SELECT g.paused, g.stale, g.lease_until, c.id, c.fence, c.account_id, c.contact_id, c.name,
-            c.address, c.locale, c.timezone, c.why, c.attempts,
-            (SELECT min(fb.n) FROM deliveries f JOIN broadcasts fb ON fb.id = f.broadcast_id
-             WHERE f.incident_id = c.incident_id AND f.channel = c.channel AND {same}
-               AND f.state IN ('sent', 'unknown') AND f.broadcast_id <> c.broadcast_id) AS first
-        FROM gate g LEFT JOIN claimed c ON true ORDER BY c.priority, c.id
+        SELECT g.paused, g.stale, g.lease_until, (
+            SELECT json_agg(json_build_array(c.id, c.fence, c.attempts, c.account_id, c.contact_id,
+                c.name, c.address, c.locale, c.timezone, c.why,
+                CASE WHEN g.others THEN (
+                    SELECT min(fb.n) FROM deliveries f JOIN broadcasts fb ON fb.id = f.broadcast_id
+                    WHERE f.incident_id = c.incident_id AND f.channel = c.channel AND {same}
+                      AND f.state IN ('sent', 'unknown') AND f.broadcast_id <> c.broadcast_id) END
+                ) ORDER BY c.priority, c.id)
+            FROM claimed c) AS found
+        FROM gate g
         """
     )
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
+from psycopg import AsyncConnection as Connection
+from psycopg.rows import dict_row
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.db.chain import append_in
+from adapters.db.chain import CHAIN_LOCK, LINK, append_in, link, storable
 from adapters.db.digest import SETTLED, SETTLED_SQL, digest, tally
+from adapters.db.driver import for_driver
 from domain.ports import Outcome
 
 ACTOR = "forewarn"
@@ -21,35 +26,46 @@ _COLUMNS = f"""
     {", ".join(f"b.{name}" for name in _BODY)}
 """
 
-# `+ 0` keeps the planner off the index of open rows: with it, it would read a whole broadcast to
-# find fifty rows by their ids.
-_SETTLE = text(
+_OUTCOMES = """
+    json_to_recordset(cast(:outcomes AS json)) AS o (id bigint, fence int, state text,
+        provider_id text, reason text, text_hash text, retry_at timestamptz, sent_at timestamptz,
+        attempted int, resent int)
+"""
+# `|| ''` keeps the planner off the index of open rows: with it, it would read a whole broadcast to
+# find fifty rows. The ids stand apart from the outcomes so that it sees how few they are.
+_STILL_OURS = """
+    d.id = ANY(cast(:ids AS bigint[])) AND d.id = o.id AND d.broadcast_id + 0 = :broadcast
+    AND d.fence = o.fence AND d.state || '' = 'sending'
+"""
+# First the rows are locked and the digest of what they will be is taken, then the chain is locked.
+# The next statement must see what was committed while this one waited for the chain.
+_HOLD = for_driver(
     f"""
-    WITH o AS (
-        SELECT * FROM unnest(
-            cast(:ids AS bigint[]), cast(:fences AS int[]), cast(:states AS text[]),
-            cast(:providers AS text[]), cast(:reasons AS text[]), cast(:hashes AS text[]),
-            cast(:retries AS timestamptz[]), cast(:sents AS timestamptz[]),
-            cast(:attempted AS int[]), cast(:resent AS int[])
-        ) AS o (id, fence, state, provider_id, reason, text_hash, retry_at, sent_at, attempted,
-                resent)
+    WITH held AS MATERIALIZED (
+        SELECT d.id, d.recipient, d.account_id, d.contact_id, d.channel, o.state, o.sent_at,
+            o.reason, coalesce(o.text_hash, d.text_hash) AS text_hash
+        FROM {_OUTCOMES} JOIN deliveries d ON {_STILL_OURS} ORDER BY d.id FOR UPDATE OF d
     ),
-    d AS (
-        UPDATE deliveries d SET state = o.state, provider_id = o.provider_id, reason = o.reason,
-            text_hash = coalesce(o.text_hash, d.text_hash), sent_at = o.sent_at,
-            not_before = o.retry_at, lease_until = NULL,
-            attempts = d.attempts + o.attempted, resent = d.resent + o.resent,
-            settled_at = CASE WHEN o.state = 'pending' THEN NULL
-                              ELSE cast(:now AS timestamptz) END
-        FROM o
-        WHERE d.id = o.id AND d.broadcast_id + 0 = :broadcast AND d.fence = o.fence
-          AND d.state = 'sending'
-        RETURNING d.*
-    ),
-    closed AS (SELECT * FROM d WHERE d.state IN {SETTLED_SQL})
-    SELECT {_COLUMNS}, (SELECT count(*) FROM d) AS effective,
-        array_agg(d.id) FILTER (WHERE d.id IS NOT NULL) AS ids
-    FROM broadcasts b LEFT JOIN closed d ON true WHERE b.id = :broadcast GROUP BY b.id
+    batch AS MATERIALIZED (
+        SELECT {_COLUMNS} FROM held d JOIN broadcasts b ON b.id = :broadcast
+        WHERE d.state IN {SETTLED_SQL} GROUP BY b.id
+    )
+    SELECT batch.*, pg_advisory_xact_lock(:lock)::text AS locked FROM batch
+    """
+)
+_SETTLE = """
+    UPDATE deliveries d SET state = o.state, provider_id = o.provider_id, reason = o.reason,
+        text_hash = coalesce(o.text_hash, d.text_hash), sent_at = o.sent_at,
+        not_before = o.retry_at, lease_until = NULL,
+        attempts = d.attempts + o.attempted, resent = d.resent + o.resent,
+        settled_at = CASE WHEN o.state = 'pending' THEN NULL ELSE cast(:now AS timestamptz) END
+"""
+_SETTLE_UNSEALED = for_driver(f"{_SETTLE} FROM {_OUTCOMES} WHERE {_STILL_OURS}")
+_SETTLE_SEALED = for_driver(
+    f"""
+    WITH entry AS ({LINK})
+    {_SETTLE}, audit_seq = CASE WHEN o.state <> 'pending' THEN (SELECT seq FROM entry) END
+    FROM {_OUTCOMES} WHERE {_STILL_OURS}
     """
 )
 _BATCH = text(
@@ -71,30 +87,40 @@ _MARK = text("UPDATE deliveries SET audit_seq = :seq WHERE id = ANY(:ids)")
 
 
 async def sealed_settle(
-    conn: AsyncConnection, outcomes: Sequence[Outcome], broadcast_id: int, now: datetime
+    conn: Connection, outcomes: Sequence[Outcome], broadcast_id: int, now: datetime
 ) -> int:
-    """Apply outcomes under their fences in one statement; seal those that are settled by it."""
-    found = await conn.execute(
-        _SETTLE,
-        {
-            "broadcast": broadcast_id,
-            "now": now,
-            "ids": [o.delivery_id for o in outcomes],
-            "fences": [o.fence for o in outcomes],
-            "states": [o.state for o in outcomes],
-            "providers": [o.provider_id for o in outcomes],
-            "reasons": [o.reason for o in outcomes],
-            "hashes": [o.text_hash for o in outcomes],
-            "retries": [o.retry_at for o in outcomes],
-            "sents": [o.sent_at for o in outcomes],
-            "attempted": [int(o.attempted) for o in outcomes],
-            "resent": [int(o.resent) for o in outcomes],
-        },
-    )
-    batch = found.mappings().one()
-    if batch["ids"]:
-        await _append(conn, batch, batch["ids"], now)
-    return int(batch["effective"])
+    """Apply outcomes under their fences and seal what is settled by it: two round trips."""
+    rows = json.dumps([_row(o) for o in outcomes])
+    ids = f"{{{','.join(str(o.delivery_id) for o in outcomes)}}}"
+    given = {"outcomes": rows, "ids": ids, "broadcast": broadcast_id, "now": now}
+    async with conn.pipeline():
+        cursor = conn.cursor(row_factory=dict_row)
+        held = await cursor.execute(_HOLD, given | {"lock": CHAIN_LOCK})
+        batch = await held.fetchone()
+        if batch is None:
+            done = await conn.execute(_SETTLE_UNSEALED, given)
+        else:
+            sealing = link("sends", ACTOR, _body(batch), now, batch["incident_id"])
+            done = await conn.execute(_SETTLE_SEALED, given | sealing)
+        await conn.commit()
+    return done.rowcount
+
+
+def _row(outcome: Outcome) -> dict[str, object]:
+    reason, provider = outcome.reason, outcome.provider_id
+    return {
+        "id": outcome.delivery_id,
+        "fence": outcome.fence,
+        "state": outcome.state,
+        # A provider's words may hold what a text column does not take.
+        "provider_id": provider and storable(provider),
+        "reason": reason and storable(reason),
+        "text_hash": outcome.text_hash,
+        "retry_at": outcome.retry_at and outcome.retry_at.isoformat(),
+        "sent_at": outcome.sent_at and outcome.sent_at.isoformat(),
+        "attempted": int(outcome.attempted),
+        "resent": int(outcome.resent),
+    }
 
 
 async def seal_batch(
@@ -120,7 +146,10 @@ async def seal_rest(
 async def _append(
     conn: AsyncConnection, batch: RowMapping, ids: Sequence[int], now: datetime
 ) -> None:
-    names = ("broadcast_id", "rows", "first", "last", *SETTLED, "digest", *_BODY)
-    body: dict[str, object] = {name: batch[name] for name in names}
-    seq = await append_in(conn, "sends", ACTOR, body, now, batch["incident_id"])
+    seq = await append_in(conn, "sends", ACTOR, _body(batch), now, batch["incident_id"])
     await conn.execute(_MARK, {"seq": seq, "ids": list(ids)})
+
+
+def _body(batch: Mapping[str, Any] | RowMapping) -> dict[str, object]:
+    names = ("broadcast_id", "rows", "first", "last", *SETTLED, "digest", *_BODY)
+    return {name: batch[name] for name in names}

@@ -329,6 +329,8 @@ def _language(locale: str) -> str:
 
 def _one_line(text: str, keep: str = "") -> str:
     """One line without control or direction characters, which could forge a header or a name."""
+    if not keep and text.isascii() and text.isprintable():
+        return text.strip()[:_NAME_LIMIT]
     unsafe = _UNSAFE.sub(lambda m: m[0] if m[0] == keep else " ", text)
     return " ".join(unsafe.split(" ")).strip()[: _NAME_LIMIT if not keep else None]
 

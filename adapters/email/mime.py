@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64, b2a_qp
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from email.utils import format_datetime
@@ -51,7 +51,7 @@ class Mail:
 
     def as_bytes(self) -> bytes:
         """The mail as it goes over the wire, with CRLF and ASCII only."""
-        head = "".join(f"{key}: {value}\r\n" for key, value in self.headers)
+        head = "".join([f"{key}: {value}\r\n" for key, value in self.headers])
         return head.encode("ascii") + b"\r\n" + self.body
 
 
@@ -69,14 +69,16 @@ def build_mail(message: OutboundMessage, now: datetime) -> Mail:
         headers.append(("Reply-To", _remembered_mailbox("", reply_to)))
     headers += [
         ("Subject", _remembered_text(message.subject or "", len("Subject: "))),
-        ("Date", format_datetime(now)),
+        ("Date", _date(int(now.timestamp()))),
         ("Message-ID", message_id(message.key, domain)),
     ]
     if message.thread and message.thread != message.key:
         first = message_id(message.thread, domain)
         headers += [("In-Reply-To", first), ("References", first)]
     if message.unsubscribe_url:
-        url = line(message.unsubscribe_url).encode("ascii", "ignore").decode()
+        url = line(message.unsubscribe_url)
+        if not url.isascii():
+            url = url.encode("ascii", "ignore").decode()
         headers += [
             ("List-Unsubscribe", f"<{url}>"),
             ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
@@ -97,7 +99,13 @@ def build_mail(message: OutboundMessage, now: datetime) -> Mail:
 
 def message_id(key: str, domain: str) -> str:
     """The Message-ID of a delivery: the same for each attempt."""
-    return f"<{_ID.sub('-', key)}@{_ID.sub('-', domain)}>"
+    left = key if key.isascii() and key.isalnum() else _ID.sub("-", key)
+    return f"<{left}@{_host(domain)}>"
+
+
+@lru_cache(maxsize=64)
+def _host(domain: str) -> str:
+    return _ID.sub("-", domain)
 
 
 def mailbox(name: str, address: str) -> str:
@@ -125,6 +133,9 @@ def ascii_address(address: str) -> str:
 
 def line(text: str) -> str:
     """One line: a header that is given a line break would end there and start another."""
+    # Most are plain, and looking is far cheaper than searching.
+    if text.isascii() and text.isprintable():
+        return text.strip()
     return _CONTROL.sub(" ", text).strip()
 
 
@@ -140,6 +151,11 @@ def _checked(address: str) -> str:
     except (HeaderParseError, ValueError, IndexError) as e:
         # The address is personal data: the reason says what is wrong, not what stands there.
         raise Permanent("not a mail address") from e
+
+
+@lru_cache(maxsize=64)
+def _date(seconds: int) -> str:
+    return format_datetime(datetime.fromtimestamp(seconds, UTC))
 
 
 @lru_cache(maxsize=64)
@@ -185,6 +201,15 @@ def _part(subtype: str) -> bytes:
 
 
 def _quoted_printable(text: str) -> bytes:
-    # b2a_qp takes over the line breaks of the first line, so they are made equal before.
-    lines = _BREAK.sub("\r\n", text if text.endswith("\n") else f"{text}\n")
-    return b2a_qp(lines.encode("utf-8", "replace"), istext=True)
+    lines = _BREAK.sub("\n", text).split("\n") if "\r" in text else text.split("\n")
+    if lines[-1]:
+        lines.append("")
+    return b"\r\n".join([_quoted_line(line) for line in lines])
+
+
+@lru_cache(maxsize=4096)
+def _quoted_line(line: str) -> bytes:
+    """One line: all but a few are the same in every mail of a broadcast."""
+    # With its end, because blanks are encoded only there.
+    encoded: bytes = b2a_qp(f"{line}\r\n".encode("utf-8", "replace"), istext=True)
+    return encoded.removesuffix(b"\r\n")

@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import aiosmtplib
-from aiosmtplib import SMTP
+from aiosmtplib import SMTP, SMTPResponse
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
@@ -22,12 +22,12 @@ from domain.message import Channel, OutboundMessage, Receipt
 
 _ADDRESS = re.compile(r"<?[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)*>?")
 _REASON_LIMIT = 300
-_DOT = re.compile(rb"^\.", re.MULTILINE)
 _POLL = 0.005
-START_INPUT = 354
+# What the server answers when all is well, and when it hangs up.
+DONE, FORWARDED, START_INPUT, CLOSING = 250, 251, 354, 421
 # "Closing down" and "authentication required" say something about the server or about us, and
 # nothing about the recipient.
-_OURS = frozenset({421, 530, 534, 535, 538})
+_OURS = frozenset({CLOSING, 530, 534, 535, 538})
 
 
 class SmtpSettings(AdapterSettings):
@@ -88,6 +88,10 @@ def parse_url(url: str) -> Server:
     )
 
 
+class _Left(Unreachable):
+    """The server had hung up, or did so, before it took a word of this mail."""
+
+
 class SmtpSender:
     """Hands mails to an SMTP server over a few connections that are kept open.
 
@@ -114,32 +118,16 @@ class SmtpSender:
         """Send one mail; raises Permanent, Transient or OutcomeUnknown."""
         mail = build_mail(message, self._clock())
         data = mail.as_bytes()
-        sender = str(message.metadata["from_email"])
+        sender = ascii_address(str(message.metadata["from_email"]))
         address = ascii_address(line(message.recipient.address or ""))
         async with self._slots:
-            connection = await self._connection()
-            fit = False
-            try:
-                await self._hand_in(connection, sender, address, data)
-                fit = True
-            except (Permanent, Transient):
-                # The server answered: RSET will make the connection fit for the next mail.
-                fit = True
-                raise
-            finally:
-                self._give_back(connection, fit=fit)
+            await self._hand_in(sender, address, data)
         return Receipt(provider_id=str(mail["Message-ID"]))
 
     async def check(self) -> str:
         """Connect, sign in, send nothing; raises Permanent or Transient."""
         async with self._slots:
-            connection = await self._connection()
-            try:
-                await connection.noop()
-            except (aiosmtplib.SMTPException, OSError) as e:
-                raise Transient(_words(e)) from e
-            finally:
-                await self._quit(connection)
+            await self._quit(await self._connect())
         return f"{self._server.host}:{self._server.port} answers"
 
     async def aclose(self) -> None:
@@ -150,51 +138,89 @@ class SmtpSender:
 
     # Dialogue
 
-    async def _hand_in(self, connection: SMTP, sender: str, address: str, data: bytes) -> None:
-        """One mail's dialogue; nothing was accepted unless the final dot went out."""
+    async def _hand_in(self, sender: str, address: str, data: bytes) -> None:
+        """One mail over an idle connection that still answers, or over a new one."""
+        while self._idle:
+            with suppress(_Left):
+                return await self._use(self._idle.pop(), sender, address, data)
+        await self._use(await self._connect(), sender, address, data)
+
+    async def _use(self, connection: SMTP, sender: str, address: str, data: bytes) -> None:
+        """One mail's dialogue, after which the connection is fit for the next mail or closed."""
+        fit = False
         try:
-            await connection.mail(sender)
-            await connection.rcpt(address)
-            started = await connection.execute_command(b"DATA")
-            if started.code != START_INPUT:
-                raise aiosmtplib.SMTPDataError(started.code, started.message)
-            await self._write(connection, _DOT.sub(b"..", data))
+            await self._envelope(connection, sender, address)
+            await self._write(connection, data)
+            await self._end(connection)
+            fit = True
         except aiosmtplib.SMTPResponseException as e:
+            fit = await self._forget(connection, e.code)
             raise _refusal(e) from e
         except (aiosmtplib.SMTPException, OSError) as e:
             raise Transient(_words(e)) from e
-        protocol = connection.protocol
-        if protocol is None:
-            raise Transient("the connection was lost while the mail went out")
+        finally:
+            # Also when this is cancelled in the middle, which leaves half a mail behind.
+            if fit and connection.is_connected and not self._closed:
+                self._idle.append(connection)
+            else:
+                connection.close()
+
+    async def _envelope(self, connection: SMTP, sender: str, address: str) -> None:
+        """From, to, and the server's word that it takes the data.
+
+        The library's `mail`, `rcpt` and `data` parse addresses and search mails that are known to
+        be right, which takes longer than sending them; nor does `data` tell a mail that was cut
+        off from one whose answer was.
+        """
         try:
-            protocol.write(b".\r\n")
-            answer = await protocol.read_response(timeout=self._timeout)
+            begun = await connection.execute_command(b"MAIL", f"FROM:<{sender}>".encode("ascii"))
         except (aiosmtplib.SMTPException, OSError) as e:
-            raise OutcomeUnknown(f"no answer after the whole mail went out: {_words(e)}") from e
-        if answer.code != aiosmtplib.SMTPStatus.completed:
-            raise _refusal(aiosmtplib.SMTPDataError(answer.code, answer.message))
+            raise _Left(_words(e)) from e
+        if begun.code == CLOSING:
+            raise _Left(_plain(f"{begun.code} {begun.message}"))
+        _expect(begun, DONE)
+        to = f"TO:<{address}>".encode("ascii")
+        _expect(await connection.execute_command(b"RCPT", to), DONE, FORWARDED)
+        _expect(await connection.execute_command(b"DATA"), START_INPUT)
 
     async def _write(self, connection: SMTP, data: bytes) -> None:
         """Hand all of the mail but the final dot to the network, so that a loss before is one."""
-        protocol, transport = connection.protocol, connection.transport
-        if protocol is None or not isinstance(transport, asyncio.WriteTransport):
+        protocol = connection.protocol
+        # uvloop's transports are no subclass of asyncio's.
+        transport = cast("asyncio.WriteTransport | None", connection.transport)
+        if protocol is None or transport is None:
             raise aiosmtplib.SMTPServerDisconnected("connection lost")
-        protocol.write(data)
-        async with asyncio.timeout(self._timeout):
-            while transport.get_write_buffer_size():
-                if transport.is_closing():
-                    raise aiosmtplib.SMTPServerDisconnected("connection lost")
-                await asyncio.sleep(_POLL)
-        if transport.is_closing():
-            raise aiosmtplib.SMTPServerDisconnected("connection lost")
+        # A line that begins with a dot gets another one; `build_mail` writes no line end but CRLF.
+        protocol.write(data.replace(b"\r\n.", b"\r\n.."))
+        unsent = transport.get_write_buffer_size
+        if unsent():
+            async with asyncio.timeout(self._timeout):
+                while unsent() and not transport.is_closing():  # noqa: ASYNC110 - no event tells
+                    await asyncio.sleep(_POLL)
 
-    async def _connection(self) -> SMTP:
-        """An idle connection that still answers, or a new one."""
-        while self._idle:
-            connection = self._idle.pop()
-            if await self._is_clean(connection):
-                return connection
-            connection.close()
+    async def _end(self, connection: SMTP) -> None:
+        """The final dot and what the server says to it; raises OutcomeUnknown without an answer."""
+        protocol = connection.protocol
+        if protocol is None:
+            raise aiosmtplib.SMTPServerDisconnected("connection lost")
+        protocol.write(b".\r\n")
+        try:
+            answer = await protocol.read_response(timeout=self._timeout)
+        except (aiosmtplib.SMTPException, OSError) as e:
+            raise OutcomeUnknown(f"no answer after the whole mail went out: {_words(e)}") from e
+        _expect(answer, DONE)
+
+    async def _forget(self, connection: SMTP, code: int) -> bool:
+        """Whether the server forgot a mail that it refused and waits for the next one."""
+        if code < 400 or code == CLOSING:
+            return False
+        try:
+            answer = await connection.execute_command(b"RSET")
+        except (aiosmtplib.SMTPException, OSError):
+            return False
+        return answer.code == DONE
+
+    async def _connect(self) -> SMTP:
         server = self._server
         connection = SMTP(
             hostname=server.host,
@@ -209,26 +235,12 @@ class SmtpSender:
         )
         try:
             await connection.connect()
+            if connection.is_ehlo_or_helo_needed:
+                await connection.ehlo()
         except (aiosmtplib.SMTPException, OSError, ValueError) as e:
             connection.close()
             raise Unreachable(f"cannot connect: {_words(e)}") from e
         return connection
-
-    async def _is_clean(self, connection: SMTP) -> bool:
-        """RSET forgets a half-done mail and shows that the server is still there."""
-        if not connection.is_connected:
-            return False
-        try:
-            await connection.rset()
-        except (aiosmtplib.SMTPException, OSError):
-            return False
-        return True
-
-    def _give_back(self, connection: SMTP, *, fit: bool) -> None:
-        if fit and connection.is_connected and not self._closed:
-            self._idle.append(connection)
-        else:
-            connection.close()
 
     @staticmethod
     async def _quit(connection: SMTP) -> None:
@@ -237,7 +249,12 @@ class SmtpSender:
         connection.close()
 
 
-# Errors
+# Answers and errors
+
+
+def _expect(answer: SMTPResponse, *codes: int) -> None:
+    if answer.code not in codes:
+        raise aiosmtplib.SMTPResponseException(answer.code, answer.message)
 
 
 def _refusal(error: aiosmtplib.SMTPResponseException) -> Permanent | Transient:
@@ -249,13 +266,13 @@ def _refusal(error: aiosmtplib.SMTPResponseException) -> Permanent | Transient:
 
 
 def _words(error: BaseException) -> str:
-    """The server's own words on one line, without anybody's address."""
-    if isinstance(error, aiosmtplib.SMTPRecipientsRefused) and error.recipients:
-        error = error.recipients[0]
     if isinstance(error, aiosmtplib.SMTPResponseException):
-        text = f"{error.code} {error.message}"
-    else:
-        text = str(error) or type(error).__name__
+        return _plain(f"{error.code} {error.message}")
+    return _plain(str(error) or type(error).__name__)
+
+
+def _plain(text: str) -> str:
+    """The server's own words on one line, without anybody's address."""
     return _ADDRESS.sub("<address>", " ".join(line(text).split()))[:_REASON_LIMIT]
 
 

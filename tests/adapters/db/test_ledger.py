@@ -7,11 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.db.audit_verify import verify_log
+from adapters.db.chain import CHAIN_LOCK
 from adapters.db.ledger import Ledger
 from adapters.db.switches import Switches
-from domain.errors import BadInput, Refused
+from domain.errors import BadInput, Refused, Transient
 from domain.message import Channel, Moment
 from domain.policy import Policy
 from domain.ports import BroadcastSpec, Claim, Outcome
@@ -28,6 +31,10 @@ from tests.adapters.db.ledger_world import (
 )
 
 EMAIL = Channel.EMAIL
+WAITING = """
+    SELECT pid FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event = 'advisory'
+"""
 
 
 class World:
@@ -154,6 +161,38 @@ async def test_a_stalled_workers_late_word_has_no_effect(world: World) -> None:
 
     counts = (await world.ledger.counts(broadcast))[EMAIL]
     assert (counts.sent, counts.failed, counts.resent) == (3, 0, 3)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "cut off"])
+async def test_a_settlement_that_breaks_halfway_leaves_nothing_behind(
+    world: World, how: str
+) -> None:
+    broadcast = await world.open(spec(world.now))
+    claim = await world.claim(broadcast)
+    async with world.engine.connect() as holder:
+        await holder.execute(text("SELECT pg_advisory_lock(:key)"), {"key": CHAIN_LOCK})
+        settling = asyncio.create_task(world.settle(broadcast, claim))
+        waiting = None
+        while waiting is None:
+            async with world.engine.connect() as conn:
+                waiting = await conn.scalar(text(WAITING))
+        if how == "cancelled":
+            settling.cancel()
+        else:
+            await run(world.engine, f"SELECT pg_terminate_backend({waiting})")
+        with pytest.raises(asyncio.CancelledError if how == "cancelled" else Transient):
+            await settling
+        assert {state for state, _ in (await rows(world.engine, broadcast)).values()} == {"sending"}
+        await holder.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": CHAIN_LOCK})
+    assert await world.settle(broadcast, claim) == 3
+    assert (await verify_log(world.engine)).ok
+
+
+async def test_a_providers_words_may_hold_anything(world: World) -> None:
+    broadcast = await world.open(spec(world.now))
+    claim = await world.claim(broadcast)
+    assert await world.settle(broadcast, claim, "failed", reason="no\x00 \ud800 %s :now") == 3
+    assert (await verify_log(world.engine)).ok
 
 
 async def test_a_lost_lease_is_held_where_policy_says_so(world: World) -> None:
