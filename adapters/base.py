@@ -78,6 +78,9 @@ class Monitor(Protocol):
 
 def header(headers: Mapping[str, str], name: str) -> str | None:
     """A header's value, whatever the case of its name."""
+    found = headers.get(name)
+    if found is not None:
+        return found
     wanted = name.lower()
     return next((value for key, value in headers.items() if key.lower() == wanted), None)
 

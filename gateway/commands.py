@@ -22,6 +22,7 @@ from gateway.staff_shapes import (
     ConfirmBody,
     DecisionAnswer,
     DecisionBody,
+    HandOverBody,
     MessageBody,
     ReasonBody,
     SeverityBody,
@@ -42,6 +43,7 @@ from workflows.messages import (
     DecideResult,
     DismissInput,
     FalseAlarmInput,
+    HandOverInput,
     PostUpdateInput,
     ResolveInput,
 )
@@ -168,6 +170,13 @@ class Commands:
         request, note = await self._words(call, incident_id, body.message)
         argument = FalseAlarmInput(by=call.actor.name, note_id=note)
         return await self._command(call, request, incident_id, "mark_false_alarm", argument)
+
+    async def hand_over(self, call: Call, incident_id: str, body: HandOverBody) -> CommandAnswer:
+        """Let somebody else be asked: who approves, or who commands."""
+        if body.role == "approver":
+            call.actor.need(Role.APPROVER)
+        argument = HandOverInput(by=call.actor.name, role=body.role, to=body.to)
+        return await self._command(call, call.request, incident_id, "hand_over", argument)
 
     async def check(self, incident_id: str, body: TextBody) -> tuple[Finding, ...]:
         """The rules a text breaks in place of the pending draft, or else as the next update."""

@@ -19,7 +19,7 @@ from gateway.console_forms import start_body, submit
 from gateway.console_pages import HEADERS, STYLE, render
 from gateway.deps import Deps
 from gateway.problems import correlation_id
-from gateway.staff_read import NAMESPACE, IncidentId, previews
+from gateway.staff_read import NAMESPACE, IncidentId, previews, read_radius
 from gateway.staff_shapes import DraftOut, incident_out
 from runtime.staff import MAX_LIMIT, DraftView, TimelineView, staff_composer, staff_stores
 
@@ -78,15 +78,22 @@ class Console:
     ) -> Response:
         """Everything about one incident."""
         view = await self._staff.incidents.detail(incident_id)
-        pending, texts = None, []
+        pending, texts, radius = None, [], None
         if view.pending is not None:
             pending = await self._staff.incidents.draft(incident_id, view.pending.draft)
             texts = self._texts(pending, (view.pending.model_extra or {}).get("channels"))
+            radius = await read_radius(self._staff, self._deps, view)
         return render(
             "incident.html",
             status,
             **self.frame(actor),
-            incident=incident_out(view, self._deps.temporal_ui, NAMESPACE),
+            incident=incident_out(
+                view,
+                self._deps.temporal_ui,
+                NAMESPACE,
+                await self._staff.board.asked(incident_id),
+            ),
+            radius=radius,
             pending=pending,
             texts=texts,
             timeline=await self._whole_timeline(incident_id),

@@ -14,6 +14,7 @@ from gateway.commands import Call, Commands
 from gateway.staff_shapes import (
     ConfirmBody,
     DecisionBody,
+    HandOverBody,
     MessageBody,
     ReasonBody,
     SeverityBody,
@@ -110,6 +111,11 @@ async def _false_alarm(commands: Commands, call: Call, incident_id: str, form: F
     return await commands.false_alarm(call, incident_id, body)
 
 
+async def _hand_over(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
+    body = _body(HandOverBody, role=_word(form, "role"), to=_word(form, "to"))
+    return await commands.hand_over(call, incident_id, body)
+
+
 FORMS: dict[str, Run] = {
     "approve": _approve,
     "reject": _reject,
@@ -120,6 +126,7 @@ FORMS: dict[str, Run] = {
     "dismiss": _dismiss,
     "resolve": _resolve,
     "false-alarm": _false_alarm,
+    "hand-over": _hand_over,
 }
 
 

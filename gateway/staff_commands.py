@@ -19,6 +19,7 @@ from gateway.staff_shapes import (
     ConfirmBody,
     DecisionAnswer,
     DecisionBody,
+    HandOverBody,
     MessageBody,
     ReasonBody,
     SeverityBody,
@@ -105,6 +106,13 @@ def router(deps: Deps, auth: Auth) -> APIRouter:
     ) -> CommandAnswer:
         """State that nothing was wrong."""
         return await commands.false_alarm(call(request, actor), incident_id, body)
+
+    @routes.post("/incidents/{incident_id}/hand-over")
+    async def hand_over(
+        request: Request, incident_id: IncidentId, body: HandOverBody, actor: Actor = responder
+    ) -> CommandAnswer:
+        """Let somebody else approve, or command, from now on."""
+        return await commands.hand_over(call(request, actor), incident_id, body)
 
     @routes.post("/incidents/{incident_id}/draft-check")
     async def draft_check(

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
 
+from domain.card import BlastRadius
+from domain.errors import NotFound
 from domain.incident import Stage
 from domain.message import Channel, Moment
 from domain.roles import Role
@@ -21,6 +23,7 @@ from runtime.staff import (
     DraftView,
     IncidentView,
     Page,
+    Staff,
     TimelineView,
     staff_composer,
     staff_stores,
@@ -70,7 +73,9 @@ def router(deps: Deps, auth: Auth) -> APIRouter:
     @routes.get("/{incident_id}")
     async def incident(incident_id: IncidentId) -> IncidentOut:
         """One incident."""
-        return out(await staff.incidents.detail(incident_id))
+        view = await staff.incidents.detail(incident_id)
+        asked = await staff.board.asked(incident_id)
+        return incident_out(view, deps.temporal_ui, NAMESPACE, asked)
 
     @routes.get("/{incident_id}/timeline")
     async def timeline(
@@ -108,6 +113,15 @@ def router(deps: Deps, auth: Auth) -> APIRouter:
             **view.audience.model_dump(), summary=summary, items=page.items, next=page.next
         )
 
+    @routes.get("/{incident_id}/blast-radius")
+    async def blast_radius(incident_id: IncidentId) -> BlastRadius:
+        """Whom the pending draft, or else the next update, would reach, and what that touches."""
+        view = await staff.incidents.detail(incident_id)
+        found = await read_radius(staff, deps, view)
+        if found is None:
+            raise NotFound("this incident has no audience yet")
+        return found
+
     @routes.get("/{incident_id}/deliveries")
     async def deliveries(
         incident_id: IncidentId,
@@ -130,6 +144,18 @@ def router(deps: Deps, auth: Auth) -> APIRouter:
         return Page[Delivery](items=page.items, next=page.next)
 
     return routes
+
+
+async def read_radius(staff: Staff, deps: Deps, view: IncidentView) -> BlastRadius | None:
+    """The blast radius as approvers see it; None before there is an audience."""
+    if view.audience_id is None:
+        return None
+    now, routed = deps.now(), deps.policy.channels(Severity(view.severity), Moment.UPDATE)
+    if view.pending is not None:
+        now = view.pending.asked_at or now
+        waiting = (view.pending.model_extra or {}).get("channels")
+        routed = tuple(Channel(name) for name in waiting) if waiting else routed
+    return await staff.radius.read(view.audience_id, routed, deps.policy, now)
 
 
 def previews(composer: Composer, view: DraftView, raw: bool = False) -> tuple[DraftOut, ...]:

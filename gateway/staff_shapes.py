@@ -8,6 +8,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
 
 from domain.audience import AudienceMember, AudienceSummary
+from domain.casework import Asked
 from domain.errors import BadInput, FieldError
 from domain.message import Channel, DraftText, DraftVersion, Finding
 from domain.policy import Policy
@@ -75,6 +76,13 @@ class ReasonBody(Body):
     reason: Reason = ""
 
 
+class HandOverBody(Body):
+    """Who is asked from now on: who approves, or who commands."""
+
+    role: Literal["approver", "commander"]
+    to: Annotated[str, _text(100), _Clean]
+
+
 class MessageBody(Body):
     message: Message | None = Field(default=None, validation_alias=_WORDS)
 
@@ -130,6 +138,7 @@ class IncidentOut(IncidentView):
 
     workflow_id: str
     temporal_url: str | None
+    asked: Asked | None = None
 
 
 class DraftOut(View):
@@ -171,8 +180,10 @@ class CheckAnswer(View):
     findings: tuple[Finding, ...]
 
 
-def incident_out(view: IncidentView, temporal_ui: str | None, namespace: str) -> IncidentOut:
-    """An incident with the way to its workflow."""
+def incident_out(
+    view: IncidentView, temporal_ui: str | None, namespace: str, asked: Asked | None = None
+) -> IncidentOut:
+    """An incident with the way to its workflow and, where it was looked up, who is asked."""
     workflow_id = incident_workflow_id(view.id)
     url = None
     if temporal_ui:
@@ -182,6 +193,7 @@ def incident_out(view: IncidentView, temporal_ui: str | None, namespace: str) ->
         **{name: getattr(view, name) for name in type(view).model_fields},
         workflow_id=workflow_id,
         temporal_url=url,
+        asked=asked,
     )
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.db.audiences import AudienceStore
 from adapters.db.audit import Audit, AuditEntry
+from adapters.db.blast_radius import BlastRadiusRead
 from adapters.db.cursors import DEFAULT_LIMIT, MAX_LIMIT, Page, read_cursor, write_cursor
 from adapters.db.drafts import DraftStore
 from adapters.db.idempotency import Answer, Claim, Idempotency
@@ -27,6 +28,7 @@ from adapters.db.ledger import Ledger
 from adapters.db.ledger_read import Delivery
 from adapters.db.measures import Measure, Measures
 from adapters.db.notes import Notes
+from adapters.db.staff_board import StaffBoard
 from adapters.db.switches import Switches
 from adapters.db.tokens import PREFIX as STAFF_TOKEN_PREFIX
 from adapters.db.tokens import Token, Tokens
@@ -75,6 +77,8 @@ class Staff:
     measures: Measures
     ledger: Ledger
     audiences: AudienceStore
+    radius: BlastRadiusRead
+    board: StaffBoard
 
 
 def staff_stores(engine: AsyncEngine) -> Staff:
@@ -90,6 +94,8 @@ def staff_stores(engine: AsyncEngine) -> Staff:
         measures=Measures(engine),
         ledger=Ledger(engine),
         audiences=AudienceStore(engine),
+        radius=BlastRadiusRead(engine),
+        board=StaffBoard(engine),
     )
 
 

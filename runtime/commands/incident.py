@@ -177,6 +177,18 @@ def resolve(
     command(data_dir, incident, "resolve", {"message": message}, as_json)
 
 
+@app.command("hand-over")
+def hand_over(
+    incident: IncidentRef,
+    role: Annotated[str, typer.Option("--role", help="approver or commander.")],
+    to: Annotated[str, typer.Option("--to", metavar="NAME", help="Who is asked from now on.")],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Let somebody else approve, or command, from now on."""
+    command(data_dir, incident, "hand-over", {"role": role, "to": to}, as_json)
+
+
 @app.command("false-alarm")
 def false_alarm(
     incident: IncidentRef,
@@ -192,13 +204,20 @@ def false_alarm(
 def preview(
     incident: IncidentRef, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False
 ) -> None:
-    """Print the texts of the pending draft as their readers will see them."""
+    """Print the pending draft: whom it would reach, and its texts as readers will see them."""
     with open_gateway(data_dir) as client:
         found = find(client, incident)
         texts = draft_texts(client, found["id"], pending_version(found))
+        radius: dict[str, Any] | None = None
+        if found["audience_id"] and not as_json:
+            radius = call(client, "GET", f"/api/incidents/{found['id']}/blast-radius")
     if as_json:
         emit(texts, as_json)
         return
+    if radius is not None:
+        typer.secho("blast radius", bold=True)
+        emit(_radius(radius), False)
+        emit("", False)
     for text in texts:
         head = f"{text['channel']} · {text['locale']} · version {text['version']}"
         typer.secho(head, bold=True)
@@ -284,6 +303,29 @@ def read_file(name: str) -> str:
 def _short(item: dict[str, Any]) -> dict[str, Any]:
     short = {key: item[key] for key in SHOWN}
     return _readable(short)
+
+
+def _radius(radius: dict[str, Any]) -> dict[str, Any]:
+    """The blast radius in a few lines; `incident …/blast-radius` of the API has all of it."""
+    told = radius["summary"]
+    short = {
+        channel: f"{reach['reached']}, left out: {_counts(reach['suppressed'])}"
+        for channel, reach in radius["channels"].items()
+    }
+    return {
+        "reaches": f"recipients {told['recipients']}, accounts {told['accounts']}",
+        **short,
+        **{name: _counts(told[name]) for name in ("plans", "regions", "locales")},
+        "why": _counts(told["reasons"]),
+        "left out": _counts(told["exclusions"]),
+        "value": f"{radius['value']:,.0f} a year",
+        "data as of": told["data_as_of"],
+        **({"warning": f"data older than {radius['age_limit']}"} if told["stale"] else {}),
+    }
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{_plain(key)} {number}" for key, number in counts.items()) or "none"
 
 
 def _readable(item: dict[str, Any]) -> dict[str, Any]:
