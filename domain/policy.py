@@ -244,10 +244,32 @@ class Audience(Strict):
     chat_segments: tuple[str, ...] = ()
 
 
+SlackUser = Annotated[str, Field(pattern=r"^[UW][A-Z0-9]{2,20}$")]
+
+
 class People(Strict):
-    """Role → names, in escalation order; addresses of the internal channel."""
+    """Role → names, in escalation order; `slack` says which Slack user is which of these names."""
 
     roles: dict[str, tuple[str, ...]]
+    slack: dict[SlackUser, str] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _are_named(self) -> Self:
+        named = {name for names in self.roles.values() for name in names}
+        for user, name in self.slack.items():
+            if name not in named:
+                raise ValueError(
+                    f"slack.{user}: {name!r} has no role; allowed: {', '.join(sorted(named))}"
+                )
+        return self
+
+    def roles_of(self, name: str) -> frozenset[str]:
+        """The roles that a name has."""
+        return frozenset(role for role, names in self.roles.items() if name in names)
+
+    def slack_users(self, name: str) -> tuple[str, ...]:
+        """The Slack users behind a name."""
+        return tuple(user for user, known in self.slack.items() if known == name)
 
 
 class Tone(Strict):
@@ -267,6 +289,23 @@ class Tone(Strict):
     avoid: dict[str, dict[str, str]] = Field(default_factory=dict)
     greetings: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     anyone: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+
+# Shorter would delete what a running day still needs; what has no figure is kept for good.
+Kept = Annotated[Duration, Field(ge=timedelta(days=1))] | None
+
+
+class Retention(Strict):
+    """How long each group of rows is kept once it is over; a group without a figure stays."""
+
+    signals: Kept = None
+    addresses: Kept = None
+    unsent_drafts: Kept = None
+    audiences: Kept = None
+    chat: Kept = None
+    idempotency: Kept = None
+    tokens: Kept = None
+    imports: Kept = None
 
 
 class Policy(Strict):
@@ -294,6 +333,7 @@ class Policy(Strict):
     delivery: Delivery
     audience: Audience
     people: People
+    retention: Retention = Retention()
     jargon: dict[str, dict[str, str]] = Field(default_factory=dict)
     tone: Tone = Tone()
     length_limits: dict[Channel, int]

@@ -4,13 +4,22 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import Annotated, Any, TypeVar, overload
 from urllib.parse import urlsplit, urlunsplit
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from runtime.payload_keys import read_keys
 
 ENV_FILE = Path(".env")
 DEFAULT_POLICY = Path("content/policy/default.yaml")
@@ -19,6 +28,37 @@ MASK = "********"
 MIN_SECRET_LENGTH = 32
 
 S = TypeVar("S", bound=BaseSettings)
+
+
+def _are_keys(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        read_keys(value.get_secret_value())
+    return value
+
+
+PayloadKeys = Annotated[
+    SecretStr | None,
+    AfterValidator(_are_keys),
+    Field(
+        validation_alias="FOREWARN_PAYLOAD_KEYS",
+        description="Encrypts what Temporal keeps: `id:key,id:key`, the first encrypts, all "
+        "decrypt; `starter.py keys generate` makes one. Unset: not encrypted.",
+    ),
+]
+
+
+class PayloadSettings(BaseSettings):
+    """What a program needs to read what Temporal keeps."""
+
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE,
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+    )
+
+    payload_keys: PayloadKeys = None
 
 
 class Settings(BaseSettings):
@@ -49,6 +89,13 @@ class Settings(BaseSettings):
     secret_key: SecretStr = Field(
         validation_alias="FOREWARN_SECRET_KEY",
         description=f"Signs sessions and links; at least {MIN_SECRET_LENGTH} characters.",
+    )
+    payload_keys: PayloadKeys = None
+    erasure_key: SecretStr | None = Field(
+        default=None,
+        validation_alias="FOREWARN_ERASURE_KEY",
+        description="Recognises erased people by a keyed hash. Unset: FOREWARN_SECRET_KEY; when "
+        "that is changed, put its former value here.",
     )
     dry_run: bool = Field(
         default=False,

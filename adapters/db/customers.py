@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection as Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.db.audit import append_in
+from adapters.db.erased import Erased, load_erased
 from adapters.db.models import ImportRow
 from domain.customers import DEFAULT_CHANNELS, Allowed, CustomerRow
 from domain.customers_file import CustomersFile
@@ -64,13 +65,18 @@ EMPTY = {
 
 
 class ImportReport(BaseModel):
-    """What an import did; `problems` are the first ones, `skipped` counts all bad rows."""
+    """What an import did; `problems` are the first ones, `skipped` counts all bad rows.
+
+    `erased` counts rows left out because their person was erased, `readmitted` those taken back.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     accounts: int
     contacts: int
     skipped: int
+    erased: int = 0
+    readmitted: int = 0
     ignored_columns: tuple[str, ...]
     problems: tuple[FieldError, ...]
 
@@ -90,20 +96,25 @@ class CustomerStore:
         by: str,
         ignore_unknown: bool = False,
         skip_bad: bool = False,
+        erasure_key: str | None = None,
+        readmit_erased: bool = False,
         progress: Callable[[int], None] = lambda rows: None,
     ) -> ImportReport:
         """Create and update accounts and contacts in one transaction; raises BadInput.
 
         `lines` is an open binary file. Columns that the file lacks keep what they hold. Where
         rows of one account differ, the last cell that is not empty counts. Without `skip_bad` a
-        bad row makes the whole import fail. `progress` is told the rows read so far.
+        bad row makes the whole import fail. People who were erased are recognised with
+        `erasure_key` and left out, unless `readmit_erased` takes them back; then what they had
+        refused stays refused. `progress` is told the rows read so far.
         """
         allowed = Allowed.by(policy, available_timezones())
         file = CustomersFile(lines, allowed, ignore_unknown)
         async with self.engine.begin() as connection:
             staging = _Staging(await _driver(connection), file.columns)
             await staging.create()
-            problems, skipped = await self._stage(file, staging, progress)
+            erased = await load_erased(connection, erasure_key, readmit_erased)
+            problems, skipped = await self._stage(file, staging, erased, progress)
             if skipped and not skip_bad:
                 raise BadInput(f"bad rows: {skipped}; nothing was imported", problems)
             defaults = {
@@ -115,12 +126,19 @@ class CustomerStore:
             accounts = await connection.execute(text(staging.accounts_sql()), defaults)
             contacts = await connection.execute(text(staging.contacts_sql()), defaults)
             counts = {"accounts": accounts.rowcount, "contacts": contacts.rowcount}
+            await erased.apply(connection, now)
             await connection.execute(insert(ImportRow).values(at=now, skipped=skipped, **counts))
             # The next audience may be asked for before autovacuum has looked.
             await connection.execute(text("ANALYZE accounts, contacts"))
-            await append_in(connection, "import", by, counts | {"skipped": skipped}, now)
+            people = {"erased": erased.left_out, "readmitted": erased.readmitted}
+            body = counts | {"skipped": skipped} | {k: n for k, n in people.items() if n}
+            await append_in(connection, "import", by, body, now)
         return ImportReport(
-            skipped=skipped, ignored_columns=file.ignored, problems=tuple(problems), **counts
+            skipped=skipped,
+            ignored_columns=file.ignored,
+            problems=tuple(problems),
+            **counts,
+            **people,
         )
 
     async def features_in_use(self) -> set[str]:
@@ -130,13 +148,21 @@ class CustomerStore:
             return set((await connection.scalars(statement)).all())
 
     async def _stage(
-        self, file: CustomersFile, staging: _Staging, progress: Callable[[int], None]
+        self,
+        file: CustomersFile,
+        staging: _Staging,
+        erased: Erased,
+        progress: Callable[[int], None],
     ) -> tuple[list[FieldError], int]:
         problems: list[FieldError] = []
         rows = iter(file)
         skipped = read = 0
         while batch := list(islice(rows, BATCH)):
-            good = [(line, row) for line, row in batch if isinstance(row, CustomerRow)]
+            good = [
+                (line, row)
+                for line, row in batch
+                if isinstance(row, CustomerRow) and erased.admits(row)
+            ]
             bad = [faults for _, faults in batch if isinstance(faults, list)]
             skipped += len(bad)
             problems += [fault for faults in bad for fault in faults]

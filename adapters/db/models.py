@@ -365,6 +365,19 @@ class AudienceExclusionRow(Base):
     reason: Mapped[str]
 
 
+class BroadcastSpecRow(Base):
+    """What a broadcast was decided to be, written in the step that decided it.
+
+    Between that step and the freezing of its audience there is no row in `broadcasts` yet.
+    """
+
+    __tablename__ = "broadcast_specs"
+    incident_id: Mapped[str] = mapped_column(ForeignKey("incidents.id"), primary_key=True)
+    n: Mapped[int] = mapped_column(Integer, primary_key=True)
+    spec: Mapped[Json]
+    decided_at: Mapped[datetime]
+
+
 class BroadcastRow(Base):
     """One approved message to one audience; `n` numbers them within the incident."""
 

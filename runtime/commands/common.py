@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.errors import BadInput, ForewarnError
 from runtime.settings import environment
-from runtime.stack_state import STACK_FILE, StackInfo, read_stack
+from runtime.stack_state import STACK_FILE, StackInfo, client_environment, read_stack
 
 DEFAULT_DATA_DIR = Path(".forewarn")
 # A command waits up to 10 s for Temporal inside the gateway, so the client waits longer.
@@ -61,6 +61,16 @@ def stack(data_dir: Path) -> StackInfo:
 def database_url(data_dir: Path) -> str:
     """The database in libpq form: DATABASE_URL of the environment, else that of the stack."""
     return environment().get("DATABASE_URL") or stack(data_dir).database_url
+
+
+def erasure_key(data_dir: Path) -> str | None:
+    """The key that recognises erased people, of the environment, else of the stack; or None."""
+    env = environment()
+    given = env.get("FOREWARN_ERASURE_KEY") or env.get("FOREWARN_SECRET_KEY")
+    if given or env.get("DATABASE_URL"):
+        # A stack's key would be that of another database.
+        return given or None
+    return client_environment(data_dir).get("FOREWARN_SECRET_KEY")
 
 
 def open_gateway(data_dir: Path) -> httpx2.Client:

@@ -1,11 +1,12 @@
-"""`customers`: bring customers in, and see whom an incident would reach."""
+"""`customers`: bring customers in, see whom an incident would reach, erase a person."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 from adapters.db.audiences import AudienceStore
 from adapters.db.customers import CustomerStore, ImportReport
 from adapters.db.engine import make_engine
+from adapters.db.erasure import Erasure
 from domain.audience import AudienceSummary
 from domain.errors import BadInput, FieldError
 from domain.policy import Policy
@@ -24,15 +26,19 @@ from runtime.commands.common import (
     DataDir,
     database_url,
     emit,
+    erasure_key,
     fail,
     field_line,
     one_line,
     run_async,
+    usage,
 )
 from runtime.policy_file import load_policy
 from runtime.settings import DEFAULT_POLICY, environment
 
-app = typer.Typer(help="Customers: import them, see whom an incident would reach.")
+app = typer.Typer(help="Customers: import them, see whom an incident would reach, erase one.")
+BY = "command line"
+T = TypeVar("T")
 
 
 @app.command("import")
@@ -44,11 +50,18 @@ def import_(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Import the good rows, report the others.")
     ] = False,
+    readmit_erased: Annotated[
+        bool,
+        typer.Option("--readmit-erased", help="Take people back who were erased."),
+    ] = False,
     as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Create and update accounts and contacts from a file: all of it or nothing."""
-    url, policy = database_url(data_dir), _policy()
+    """Create and update accounts and contacts from a file: all of it or nothing.
+
+    People who were erased are left out, and counted.
+    """
+    url, policy, key = database_url(data_dir), _policy(), erasure_key(data_dir)
     # Progress is for who watches; stdout stays clean for programs.
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows read"))
@@ -68,6 +81,8 @@ def import_(
                     by="cli",
                     ignore_unknown=ignore_unknown,
                     skip_bad=skip_bad,
+                    erasure_key=key,
+                    readmit_erased=readmit_erased,
                     progress=lambda rows: bar.update(task, completed=rows),
                 )
         finally:
@@ -84,6 +99,8 @@ def import_(
         emit(
             f"{report.contacts} contacts of {report.accounts} accounts imported, "
             f"bad rows skipped: {report.skipped}"
+            + (f"; erased people left out: {report.erased}" if report.erased else "")
+            + (f"; taken back: {report.readmitted}" if report.readmitted else "")
             + (f"; ignored: {', '.join(report.ignored_columns)}" if report.ignored_columns else ""),
             False,
         )
@@ -121,6 +138,45 @@ def audience(
     shown["choices"] = {k: v for k, v in summary.choices.items() if v}
     emit(shown, False)
     emit([sample.model_dump() for sample in summary.sample], False)
+
+
+@app.command()
+def erase(
+    who: Annotated[str, typer.Argument(metavar="CONTACT_ID|EMAIL", help="Whom to erase.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Erase a person: addresses and names go; counts, balances and the audit chain stay.
+
+    All contacts under the same e-mail address are one person. What still waits to be sent to them
+    is settled as suppressed, `erased`. No import takes them in again unless told to. It cannot be
+    undone.
+    """
+    url, key = database_url(data_dir), erasure_key(data_dir)
+    if key is None:
+        fail("FOREWARN_SECRET_KEY: value missing; erased people are recognised by a hash with it")
+    contacts = run_async(_with_erasure(url, key, lambda erasure: erasure.contacts(who)))
+    if not yes:
+        if not sys.stdin.isatty():
+            usage("nobody can be asked here; add --yes")
+        # Read from a keyboard: an answer is not part of what a program prints.
+        typer.confirm(f"Erase {contacts} contacts for good?", abort=True, err=True)
+    report = run_async(
+        _with_erasure(url, key, lambda erasure: erasure.erase(who, datetime.now(UTC), BY))
+    )
+    emit(report.model_dump(mode="json"), as_json)
+    if report.left:
+        places = ", ".join(report.left)
+        fail(f"erased, but still named in {places}: see docs/retention.md, then erase again")
+
+
+async def _with_erasure(url: str, key: str, work: Callable[[Erasure], Awaitable[T]]) -> T:
+    engine = make_engine(url, pool_size=2)
+    try:
+        return await work(Erasure(engine, key))
+    finally:
+        await engine.dispose()
 
 
 async def _with_all_faults(work: Any) -> ImportReport:

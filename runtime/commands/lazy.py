@@ -28,10 +28,13 @@ COMMANDS = {
     "edit": Entry("approval", "Change texts of the pending draft."),
     "draft": Entry("draft", "Check drafts."),
     "sends": Entry("sends", "The kill switch: nothing leaves, nothing is lost."),
+    "reconcile": Entry("reconcile", "Compare PostgreSQL and Temporal after a loss, and repair."),
     "customers": Entry("customers", "Import customers, see whom an incident would reach."),
     "policy": Entry("policy", "Check the communication plan."),
     "audit": Entry("audit", "The audit log: prove it, export it."),
+    "retention": Entry("retention", "Delete what the policy no longer keeps."),
     "adapters": Entry("adapters_cmd", "List and check adapters."),
+    "keys": Entry("keys", "Keys that encrypt what Temporal keeps."),
     "tokens": Entry("tokens", "Create and revoke staff tokens."),
     "db": Entry("db", "Look after the database."),
 }
