@@ -14,10 +14,12 @@ from gateway import (
     audit_api,
     banner,
     callbacks,
+    codec,
     console,
     feeds,
     ops,
     problems,
+    slack,
     staff,
     status_api,
     status_page,
@@ -26,20 +28,27 @@ from gateway import (
 )
 from gateway.deps import Deps
 from gateway.limits import BodyCap, Correlation
+from gateway.metrics import Watching, WebhookTimes
+from gateway.traces import Traces
+from runtime import telemetry
 from runtime.doors import save_policy
+from runtime.observing import ObservingSettings
+from runtime.retention import run_daily
+from runtime.settings import load_settings
 
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 0.5
 # Order matters where paths overlap: fixed paths before those with a parameter.
 DOORS = (
-    ops,
     webhooks,
     callbacks,
     banner,
     unsubscribe,
+    slack,
     staff,
     audit_api,
+    codec,
     console,
     feeds,
     status_api,
@@ -49,12 +58,15 @@ DOORS = (
 
 def create_app(deps: Deps) -> FastAPI:
     """The application; background work runs only while a server runs its lifespan."""
+    watching = Watching(deps, load_settings(ObservingSettings))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(_store_policy(deps)),
             asyncio.create_task(deps.relay.run_forever()),
+            asyncio.create_task(run_daily(deps.engine, deps.policy, deps.now)),
+            *watching.tasks(),
         ]
         try:
             yield
@@ -63,17 +75,29 @@ def create_app(deps: Deps) -> FastAPI:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+            await watching.watch.close()
             await deps.engine.dispose()
+            await telemetry.stop()
 
     app = FastAPI(
         title="Forewarn", lifespan=lifespan, docs_url=None, redoc_url=None,
         openapi_url="/openapi.json",
     )  # fmt: skip
     problems.install(app)
+    straight = webhooks.Door(deps).straight
+    app.add_route(webhooks.PATH, straight, methods=["POST"], include_in_schema=False)
+    app.include_router(ops.router(deps, watching))
+    app.router.routes.extend(status_page.Pages(deps).routes)
     for door in DOORS:
         app.include_router(door.router(deps))
     app.add_middleware(BodyCap)
+    app.add_middleware(codec.CodecCors, ui_url=deps.temporal_ui)
     app.add_middleware(Correlation)
+    app.add_middleware(WebhookTimes, metrics=watching.metrics)
+    telemetry.start(telemetry.GATEWAY)
+    tracer = telemetry.tracer()
+    if tracer is not None:
+        app.add_middleware(Traces, tracer=tracer)
     return app
 
 

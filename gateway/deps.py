@@ -9,10 +9,12 @@ from functools import cached_property
 
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
+from temporalio.converter import PayloadCodec
 
 from domain.policy import Policy
-from runtime.doors import Intake, Source
+from runtime.doors import Intake, Slack, Source
 from runtime.relay import Relay, TemporalLink
+from runtime.temporal import configured_codec
 
 
 def utc_now() -> datetime:
@@ -35,6 +37,8 @@ class Deps:
     dry_run: bool = False
     temporal_ui: str | None = None
     temporal_namespace: str = "default"
+    slack: Slack | None = None
+    payload_codec: PayloadCodec | None = field(default_factory=configured_codec)
     now: Callable[[], datetime] = field(default=utc_now)
 
     @cached_property

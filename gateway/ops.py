@@ -3,34 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from ipaddress import ip_address
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.service import RPCError
 
 from gateway.auth import Auth
 from gateway.deps import Deps
+from gateway.metrics import Watching
 from runtime.relay import TemporalDown
 
 READY_SECONDS = 2.0
-METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 PROXY_HEADERS = ("forwarded", "x-forwarded-for", "x-real-ip")
 
 _POLICY = text("SELECT 1 FROM policies WHERE hash = :hash")
-_LAG = text("""
-    SELECT count(*) AS waiting,
-           coalesce(extract(epoch FROM :now - min(received_at)), 0) AS seconds
-    FROM signals WHERE relayed_at IS NULL AND incident_id IS NOT NULL
-""")
-_OPEN = text("SELECT stage, severity, count(*) AS n FROM incidents WHERE open GROUP BY 1, 2")
-_LEDGER = text("SELECT channel, state, count(*) AS n FROM deliveries GROUP BY 1, 2")
 
 
-def router(deps: Deps) -> APIRouter:
+def router(deps: Deps, watching: Watching) -> APIRouter:
     """Health, readiness and metrics."""
     routes = APIRouter(tags=["operations"])
     auth = Auth(deps)
@@ -53,7 +46,7 @@ def router(deps: Deps) -> APIRouter:
         """Figures in the text format of Prometheus; for loopback or the holder of a token."""
         if not _is_local(request):
             await auth.identify(request)
-        return Response(await _metrics(deps), media_type=METRICS_TYPE)
+        return Response(await watching.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     return routes
 
@@ -75,40 +68,6 @@ async def _temporal(deps: Deps) -> str:
     except (TemporalDown, RPCError, TimeoutError):
         return "no answer"
     return "ok" if healthy else "not serving"
-
-
-async def _metrics(deps: Deps) -> str:
-    async with deps.engine.connect() as conn:
-        lag = (await conn.execute(_LAG, {"now": deps.now()})).one()
-        incidents = (await conn.execute(_OPEN)).all()
-        ledger = (await conn.execute(_LEDGER)).all()
-    lines = [
-        *_metric("forewarn_inbox_waiting", "Signals not yet told to a workflow.",
-                 [({}, lag.waiting)]),
-        *_metric("forewarn_inbox_lag_seconds", "Age of the oldest of them.",
-                 [({}, round(float(lag.seconds), 3))]),
-        *_metric("forewarn_incidents_open", "Incidents that are not over.",
-                 [({"stage": r.stage, "severity": r.severity}, r.n) for r in incidents]),
-        *_metric("forewarn_deliveries", "Ledger rows by channel and state.",
-                 [({"channel": r.channel, "state": r.state}, r.n) for r in ledger]),
-        *_metric("forewarn_temporal_down", "1 while Temporal does not answer.",
-                 [({}, int(deps.temporal.down))]),
-    ]  # fmt: skip
-    return "\n".join(lines) + "\n"
-
-
-def _metric(
-    name: str, words: str, samples: Iterable[tuple[dict[str, str], float]]
-) -> Iterable[str]:
-    yield f"# HELP {name} {words}"
-    yield f"# TYPE {name} gauge"
-    for labels, value in samples:
-        pairs = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
-        yield f"{name}{{{pairs}}} {value}" if pairs else f"{name} {value}"
-
-
-def _escaped(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _is_local(request: Request) -> bool:

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from pydantic_core import PydanticUndefined
 from pydantic_settings import BaseSettings
 
+from runtime.observing import ObservingSettings
 from runtime.settings import Settings, variable_name
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ TEMPORAL_VARIABLES = (
     ("TEMPORAL_PROFILE", "default", "Profile of the Temporal configuration file."),
     ("TEMPORAL_DEPLOYMENT_NAME", "", "Worker versioning: the deployment a worker belongs to."),
     ("TEMPORAL_WORKER_BUILD_ID", "", "Worker versioning: the release that a worker runs."),
+)
+# Read by the OpenTelemetry libraries, which know some forty more.
+TRACE_VARIABLES = (
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "", "Collector of traces, over HTTP. Unset: no traces."),
 )
 
 
@@ -59,6 +64,8 @@ def variables(adapters: Sequence["AdapterSpec"]) -> list[Variable]:
     """Every variable, those of the programs first, then by adapter; each name once."""
     found = list(_of("Forewarn", Settings))
     found += [Variable("Temporal", *row) for row in TEMPORAL_VARIABLES]
+    found += _of("Watching", ObservingSettings)
+    found += [Variable("Watching", *row) for row in TRACE_VARIABLES]
     for adapter in adapters:
         if adapter.settings is not None:
             found += _of(f"{adapter.kind} {adapter.name}", adapter.settings)

@@ -12,17 +12,33 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters import registry
 from adapters.base import Monitor, MonitorSettings
+from adapters.chat.cards import ACTIONS as SLACK_ACTIONS
+from adapters.chat.cards import REASON as SLACK_REASON
+from adapters.chat.mrkdwn import line as chat_line
+from adapters.chat.slack import Slack, SlackSettings
+from adapters.chat.words import card_words
 from adapters.db.engine import make_engine
-from adapters.db.intake import Accepted, Intake
+from adapters.db.intake import Intake
 from adapters.db.policies import PolicyStore
+from adapters.db.signal_rows import Accepted
+from adapters.db.slack_inbox import DueAction, SlackAction, SlackInbox
 from domain.policy import Policy
 from runtime.settings import load_settings
 
 __all__ = [
+    "SLACK_ACTIONS",
+    "SLACK_REASON",
     "Accepted",
+    "DueAction",
     "Intake",
     "Monitor",
+    "Slack",
+    "SlackAction",
+    "SlackInbox",
     "Source",
+    "card_words",
+    "chat_line",
+    "load_slack",
     "load_sources",
     "make_engine",
     "save_policy",
@@ -47,6 +63,11 @@ def load_sources(given: Mapping[str, str] | None = None) -> dict[str, Source]:
             secret = SecretStr(given[spec.name])
         sources[spec.name] = Source(monitor=spec.build(settings), secret=secret)
     return sources
+
+
+def load_slack() -> Slack:
+    """Slack as the environment describes it; without a signing secret it lets nobody in."""
+    return Slack(load_settings(SlackSettings))
 
 
 async def save_policy(engine: AsyncEngine, policy: Policy, source: str, now: datetime) -> bool:

@@ -31,6 +31,10 @@ POSTGRES_OPTIONS = ("wal_level=logical", "max_connections=200", "log_min_message
 # After a SIGKILL the lock file is held until the last backend is gone.
 POSTGRES_RETRY_SECONDS = 10
 RETENTION = "90d"
+# A run whose workflow task failed this often in a row is found by the search attribute
+# TemporalReportedProblems; without this the server never sets it.
+PROBLEMS_AFTER = 2
+PROBLEMS_SETTING = "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute"
 
 SearchAttributes = Callable[[], Iterable[tuple[str, str]]]
 
@@ -197,6 +201,7 @@ class TemporalServer(_Server):
                 *("--port", str(self.port), "--ui-port", str(self.ui_port)),
                 *("--db-filename", str(self.data_dir / "temporal.sqlite")),
                 *("--namespace", "default", "--log-level", "warn", *attributes),
+                *("--dynamic-config-value", f"{PROBLEMS_SETTING}={PROBLEMS_AFTER}"),
             ],
             probe=self._answers,
             settle=self._keep_history,

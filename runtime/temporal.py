@@ -6,11 +6,15 @@ from temporalio.api.operatorservice.v1 import (
     ListSearchAttributesRequest,
 )
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import PayloadCodec
 from temporalio.envconfig import ClientConfig
+from temporalio.runtime import Runtime
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from runtime.settings import environment
+from runtime import telemetry
+from runtime.codec import codec_for, data_converter
+from runtime.correlation import Correlation
+from runtime.settings import PayloadSettings, environment, load_settings
 
 DEFAULT_ADDRESS = "127.0.0.1:7233"
 
@@ -19,6 +23,7 @@ DEFAULT_ADDRESS = "127.0.0.1:7233"
 PASSED_THROUGH = (
     "domain",
     "activities",
+    "workflows.messages",
     "annotated_types",
     "pydantic",
     "pydantic_core",
@@ -26,17 +31,37 @@ PASSED_THROUGH = (
 )
 
 
-async def connect(address: str | None = None) -> Client:
+def configured_codec() -> PayloadCodec | None:
+    """The codec of FOREWARN_PAYLOAD_KEYS; None where nothing is to be encrypted.
+
+    A wrong value ends the program with code 2 and a line on stderr.
+    """
+    keys = load_settings(PayloadSettings).payload_keys
+    return codec_for(keys.get_secret_value() if keys else None)
+
+
+async def connect(
+    address: str | None = None,
+    codec: PayloadCodec | None = None,
+    runtime: Runtime | None = None,
+) -> Client:
     """Connect as the SDK's own configuration says (TEMPORAL_ADDRESS, TLS, profiles, `.env`).
 
-    `address` as host:port overrides the configured one. Raises RuntimeError of the SDK when the
-    server does not answer.
+    `address` as host:port overrides the configured one, `codec` that of FOREWARN_PAYLOAD_KEYS.
+    `runtime` is the one of the SDK that counts; see `runtime.observing.worker_runtime`. Calls, and
+    workers made with this client, carry the correlation id and, where it is on, the trace.
+    Raises RuntimeError of the SDK when the server does not answer.
     """
     config = ClientConfig.load_client_connect_config(override_env_vars=environment())
     if address is not None:
         config["target_host"] = address
     config.setdefault("target_host", DEFAULT_ADDRESS)
-    return await Client.connect(**config, data_converter=pydantic_data_converter)
+    converter = data_converter(codec or configured_codec())
+    # The id first, so that the spans carry it.
+    interceptors = [Correlation(), *telemetry.temporal_interceptors()]
+    return await Client.connect(
+        **config, data_converter=converter, interceptors=interceptors, runtime=runtime
+    )
 
 
 def sandbox_runner() -> SandboxedWorkflowRunner:

@@ -22,7 +22,16 @@ import psycopg
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 90
 # What a developer's shell may carry must not lead the stack elsewhere.
-OURS = ("TEMPORAL_", "DATABASE_URL", "SMTP_", "FOREWARN_", "PAGERDUTY_", "GENERIC_", "SLACK_", "OTEL_")
+OURS = (
+    "TEMPORAL_",
+    "DATABASE_URL",
+    "SMTP_",
+    "FOREWARN_",
+    "PAGERDUTY_",
+    "GENERIC_",
+    "SLACK_",
+    "OTEL_",
+)
 
 
 class Running:
@@ -32,12 +41,14 @@ class Running:
         self.data_dir = data_dir
         self.port = port
         self.policy = policy
+        self.extra: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(OURS)}
         if self.policy is not None:
             environment["FOREWARN_POLICY"] = str(self.policy)
+        environment |= self.extra
         command = ["up", "--port", str(self.port), "--data-dir", str(self.data_dir)]
         with (self.data_dir.parent / "up.log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -200,12 +211,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(tmp_path: Path, policy: Path | None = None) -> Iterator[Running]:
-    """A stack in a folder of its own, ended afterwards."""
+def running(tmp_path: Path, policy: Path | None = None, **extra: str) -> Iterator[Running]:
+    """A stack in a folder of its own, ended afterwards; `extra` is added to its environment."""
     stack = Running(tmp_path / "data", free_port(), policy)
+    stack.extra = extra
     stack.data_dir.mkdir(parents=True, exist_ok=True)
-    stack.start()
     try:
+        stack.start()
         yield stack
     finally:
         stack.stop()
