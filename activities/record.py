@@ -7,10 +7,19 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
+from domain.errors import Refused
 from domain.incident import Decide, IncidentState, Note, SettlePromise
 from domain.policy import Policy
-from domain.ports import Decision, IncidentRecords, Policies, PromiseChange, TimelineEntry
+from domain.ports import (
+    BroadcastSpec,
+    Decision,
+    IncidentRecords,
+    Policies,
+    PromiseChange,
+    TimelineEntry,
+)
 
 
 class Words(Protocol):
@@ -29,16 +38,28 @@ class RecordInput(BaseModel):
     notes: tuple[Note, ...] = ()
     promises: tuple[SettlePromise, ...] = ()
     decisions: tuple[Decide, ...] = ()
+    broadcasts: tuple[BroadcastSpec, ...] = ()
     policy_hash: str = ""
+
+
+class Recorded(BaseModel):
+    """That a step is written; `desk` says whether staff have a chat that shows it to them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    desk: bool
 
 
 class RecordActivities:
     """Writes the incident's story to PostgreSQL; a retried step changes nothing."""
 
-    def __init__(self, records: IncidentRecords, policies: Policies, words: Words) -> None:
+    def __init__(
+        self, records: IncidentRecords, policies: Policies, words: Words, desk: bool = False
+    ) -> None:
         self._records = records
         self._policies = policies
         self._words = words
+        self._recorded = Recorded(desk=desk)
 
     @activity.defn(name="load_policy")
     async def load_policy(self, policy_hash: str) -> Policy:
@@ -46,8 +67,8 @@ class RecordActivities:
         return await self._policies.by_hash(policy_hash)
 
     @activity.defn(name="record_step")
-    async def record_step(self, step: RecordInput) -> None:
-        """Write one step in one transaction."""
+    async def record_step(self, step: RecordInput) -> Recorded:
+        """Write one step in one transaction; a run that is behind what is recorded ends."""
         timeline = [
             TimelineEntry(
                 key=f"{step.state.steps}.{index}",
@@ -81,4 +102,11 @@ class RecordActivities:
             )
             for d in step.decisions
         ]
-        await self._records.record(step.state, step.now, timeline, promises, decisions)
+        try:
+            await self._records.record(
+                step.state, step.now, timeline, promises, decisions, step.broadcasts
+            )
+        except Refused as error:
+            # Ends the run: a later one has taken this incident further.
+            raise ApplicationError(str(error), type=error.kind, non_retryable=True) from error
+        return self._recorded

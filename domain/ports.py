@@ -76,8 +76,11 @@ class IncidentRecords(Protocol):
         timeline: Sequence[TimelineEntry],
         promises: Sequence[PromiseChange],
         decisions: Sequence[Decision],
+        broadcasts: Sequence[BroadcastSpec] = (),
     ) -> None:
-        """Write one step of an incident in one transaction; the same step twice is one."""
+        """Write one step of an incident in one transaction; the same step twice is one.
+
+        Raises Refused (`behind`) when a later step is recorded already, NotFound without a row."""
         ...
 
     async def note(self, note_id: str) -> str:

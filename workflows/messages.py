@@ -11,6 +11,7 @@ from domain.incident import (
     Decided,
     Dismissed,
     Edited,
+    Event,
     FalseAlarmMarked,
     HandedOver,
     ImpactConfirmed,
@@ -38,7 +39,11 @@ class TimelineLine(Message):
 
 
 class IncidentStart(Message):
-    """Input of `Incident`; `state` is set when a run continues an earlier one."""
+    """Input of `Incident`; `state` is set when a run continues an earlier one, `queue` are
+    events that it had not come to.
+
+    `restored` says that the earlier one was lost, so that nothing it asked for will be answered.
+    """
 
     incident_id: str
     policy_hash: str
@@ -48,6 +53,8 @@ class IncidentStart(Message):
     state: IncidentState | None = None
     lines: tuple[TimelineLine, ...] = ()
     broadcasting: tuple[int, ...] = ()
+    queue: tuple[Event, ...] = ()
+    restored: bool = False
 
 
 class DecideInput(Message):
@@ -181,13 +188,19 @@ class PendingView(Message):
 
 
 class PostMortemStart(Message):
-    """Input of `PostMortem`; `state` is the incident as it was when it was resolved."""
+    """Input of `PostMortem`; `state` is the incident as it was when it was resolved.
+
+    `attempts` were made by a run that was lost; `drafted` says that the last of them waits for
+    its reviewers.
+    """
 
     incident_id: str
     policy_hash: str
     public: bool
     due: datetime | None
     state: IncidentState
+    attempts: int = 0
+    drafted: bool = False
 
 
 class PostMortemAnswer(Message):

@@ -23,10 +23,12 @@ class PostMortem:
 
     @workflow.run
     async def run(self, start: PostMortemStart) -> PostMortemResult:
-        attempt = 0
+        attempt, drafted = start.attempts, start.drafted
         while True:
-            attempt += 1
-            await self._draft(attempt)
+            if not drafted:
+                attempt += 1
+                await self._draft(attempt)
+            drafted = False
             await workflow.wait_condition(lambda: bool(self._answers))
             answer = self._answers.pop(0)
             if answer.approved:

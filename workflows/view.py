@@ -10,6 +10,7 @@ from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
 
 from domain.incident import IncidentState
 from workflows import names
+from workflows.messages import StatusView
 
 _KEYS: dict[str, Callable[[str], SearchAttributeKey[Any]]] = {
     "Keyword": SearchAttributeKey.for_keyword,
@@ -45,6 +46,24 @@ class View:
             workflow.upsert_search_attributes(changed)
             self._shown = values
         workflow.set_current_details(details(state))
+
+
+def status_view(state: IncidentState) -> StatusView:
+    """The answer of the query `status`."""
+    return StatusView(
+        incident_id=state.id,
+        severity=state.severity,
+        stage=state.stage,
+        category=state.category,
+        components=state.components,
+        regions=state.regions,
+        audience_accounts=state.audience.accounts,
+        audience_recipients=state.audience.recipients,
+        next_update_due=state.next_update_due,
+        post_mortem=state.post_mortem,
+        dry_run=state.dry_run,
+        broadcasts=state.broadcasts,
+    )
 
 
 def scope(state: IncidentState) -> str:

@@ -15,6 +15,8 @@ from adapters.db.models import AuditRow
 from domain.errors import BadInput, FieldError
 from domain.ports import Model
 
+# The kind of entry that `reconcile` writes where records are gone.
+RECORDS_LOST = "records_lost"
 # Entries per look at the ledger: each stands for at most some thousands of rows.
 _PAGE = 500
 _ANCHOR = re.compile(r"(\d+):([0-9a-f]{64})")
@@ -45,7 +47,8 @@ _GAPS = text(GAPS)
 
 class VerifyReport(Model):
     """What was proven. `first_bad` names the first fault of the chain or its digests;
-    `gaps` are broadcasts that don't balance and incidents whose customers miss an end."""
+    `gaps` are broadcasts that don't balance and incidents whose customers miss an end; `cuts` are
+    places where records are known to be lost, so that what was sent before cannot be proven."""
 
     ok: bool
     entries: int
@@ -53,6 +56,7 @@ class VerifyReport(Model):
     first_bad: str | None
     sends_checked: int
     gaps: tuple[str, ...]
+    cuts: tuple[str, ...] = ()
 
 
 class _Broken(Exception):
@@ -86,6 +90,7 @@ async def verify_log(
         first_bad=first_bad,
         sends_checked=walk.sends,
         gaps=gaps,
+        cuts=tuple(walk.cuts),
     )
 
 
@@ -117,6 +122,7 @@ class _Walk:
         self.seq = 0
         self.hash = GENESIS
         self.sends = 0
+        self.cuts: list[str] = []
 
     async def run(self) -> None:
         while page := await self._page():
@@ -150,6 +156,8 @@ class _Walk:
         if self.known and self.known[0] == row.seq and self.known[1] != computed.hex():
             raise _Broken(f"entry {row.seq}: not the one that the anchor knows")
         self.seq, self.hash = row.seq, computed
+        if row.kind == RECORDS_LOST:
+            self.cuts.append(_cut(row))
 
     async def _sends(self, low: int, page: Sequence[AuditRow]) -> None:
         bounds = {"low": low, "high": self.seq}
@@ -176,6 +184,16 @@ class _Walk:
                     f"it was {row.body.get(name)!r}"
                 )
         self.sends += int(row.body["rows"])
+
+
+def _cut(row: AuditRow) -> str:
+    """Where the log was cut, and what is not proven because of it."""
+    messages = ", ".join(map(str, row.body.get("broadcasts") or ())) or "none"
+    return (
+        f"cut before entry {row.seq}: PostgreSQL came back older; incident {row.incident_id} lost "
+        f"its steps {row.body.get('since')} to {row.body.get('until')}, "
+        f"and who got messages: {messages}"
+    )
 
 
 async def _gaps(conn: AsyncConnection) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ STAFF = (Channel.INTERNAL.value, Channel.TICKET.value)
 CLOSING_MOMENTS = [m.value for m in CLOSING]
 # Neither opens nor continues a customer's thread.
 ASIDE = [Moment.EXECUTIVE.value, Moment.POST_MORTEM.value]
-# Reasons with which somebody counts as closed: they did not want it, cannot get it, or got it
-# through another row of the same address; `dry_run` stands for everything in a drill.
+# Reasons with which somebody counts as closed: they did not want it, cannot get it, were erased,
+# or got it through another row of the same address; `dry_run` stands for everything in a drill.
 CLOSED_REASONS = [
     "preference",
     "unsubscribed",
@@ -18,6 +18,7 @@ CLOSED_REASONS = [
     "complained",
     "no_address",
     "duplicate",
+    "erased",
     "dry_run",
 ]
 

@@ -13,15 +13,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from adapters.db.audit import append_in
 from adapters.db.models import (
     AlertRow,
+    BroadcastSpecRow,
     DraftRow,
     IncidentRow,
     NoteRow,
     PromiseRow,
     TimelineRow,
 )
-from domain.errors import NotFound
+from domain.errors import NotFound, Refused
 from domain.incident import IncidentState, Stage
-from domain.ports import Decision, PromiseChange, TimelineEntry
+from domain.ports import BroadcastSpec, Decision, PromiseChange, TimelineEntry
 
 
 class IncidentStore:
@@ -37,13 +38,35 @@ class IncidentStore:
         timeline: Sequence[TimelineEntry],
         promises: Sequence[PromiseChange],
         decisions: Sequence[Decision],
+        broadcasts: Sequence[BroadcastSpec] = (),
     ) -> None:
-        """Write one step in one transaction; the timeline's keys make a retry harmless."""
+        """Write one step in one transaction; the timeline's keys make a retry harmless.
+
+        Raises Refused when a later step stands there: whoever writes this one runs on a state that
+        was lost and found again, and would say everything twice. Raises NotFound without a row.
+        """
         async with self._engine.begin() as conn:
+            await _refuse_older(conn, state)
             fresh = await self._write_timeline(conn, state.id, timeline)
             await conn.execute(
-                update(IncidentRow).where(IncidentRow.id == state.id).values(_columns(state, now))
+                update(IncidentRow).where(IncidentRow.id == state.id).values(columns(state, now))
             )
+            if broadcasts:
+                await conn.execute(
+                    insert(BroadcastSpecRow)
+                    .values(
+                        [
+                            {
+                                "incident_id": state.id,
+                                "n": spec.n,
+                                "spec": spec.model_dump(mode="json"),
+                                "decided_at": now,
+                            }
+                            for spec in broadcasts
+                        ]
+                    )
+                    .on_conflict_do_nothing()
+                )
             if state.over:
                 await conn.execute(
                     update(AlertRow).where(AlertRow.incident_id == state.id).values(open=False)
@@ -120,7 +143,25 @@ class IncidentStore:
             )
 
 
-def _columns(state: IncidentState, now: datetime) -> dict[str, Any]:
+async def _refuse_older(conn: AsyncConnection, state: IncidentState) -> None:
+    recorded = (
+        await conn.execute(
+            select(IncidentRow.state["steps"].astext.label("steps"))
+            .where(IncidentRow.id == state.id)
+            .with_for_update()
+        )
+    ).first()
+    if recorded is None:
+        raise NotFound(f"there is no row of incident {state.id}")
+    if recorded.steps is not None and int(recorded.steps) > state.steps:
+        raise Refused(
+            "behind",
+            f"step {recorded.steps} of {state.id} is recorded, this run is at step {state.steps}",
+        )
+
+
+def columns(state: IncidentState, now: datetime) -> dict[str, Any]:
+    """The incident's row as its state says it."""
     pending = state.pending
     shown = (
         None

@@ -51,6 +51,8 @@ def verify(
             f"head {report.head}",
             as_json=False,
         )
+        for cut in report.cuts:
+            emit(cut, as_json=False)
     if report.first_bad is not None:
         fail(f"the chain is broken at {report.first_bad}")
     if report.gaps:

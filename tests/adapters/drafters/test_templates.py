@@ -30,7 +30,7 @@ TIMES = {
     key: datetime(2026, 11, 21, hour, 5, tzinfo=UTC)
     for hour, key in enumerate(
         ("impact_start", "announced_at", "identified_at", "mitigated_at", "partial_recovery_at",
-         "restored_at", "next_update", "eta", "report_due"),
+         "restored_at", "next_update", "eta", "report_due", "promised"),
         start=9,
     )
 }  # fmt: skip
@@ -214,6 +214,26 @@ async def test_a_stage_that_went_back_is_told_plainly(policy: Policy) -> None:
     texts = await write(policy, what, Channel.EMAIL)
     assert "has not held" in texts["email/en"].text
     assert "nicht gehalten" in texts["email/de"].text
+
+
+@pytest.mark.parametrize("holding", [True, False])
+async def test_a_promise_that_passed_is_admitted_everywhere(policy: Policy, holding: bool) -> None:
+    # A holding line after an outage must not read as if nothing had been missed.
+    channels = tuple(Channel)
+    for moment in (Moment.INITIAL, Moment.UPDATE, Moment.ESCALATION, Moment.RESOLUTION):
+        base = facts(policy, moment, "minimal", "P1", "investigating")
+        times = {k: TIMES[k] for k in ("impact_start", "next_update")}
+        kept = base.model_copy(update={"times": times, "holding": holding})
+        missed = kept.model_copy(update={"times": times | {"promised": TIMES["promised"]}})
+        for what, admitted in ((kept, False), (missed, True)):
+            request = DraftRequest(facts=what, channels=channels, locales=LOCALES)
+            for text in await DRAFTER.write(request, policy):
+                where = f"{moment} {text.channel} {text.locale}"
+                assert ("[[time:promised]]" in text.text) is admitted, where
+                assert ("[[time:promised]]" in (text.html or "")) is (
+                    admitted and text.html is not None
+                ), where
+                assert not validate_text(text, what, policy), where
 
 
 async def test_an_unknown_language_gets_the_first_one(policy: Policy) -> None:

@@ -1,0 +1,135 @@
+"""Looks at both stores: what PostgreSQL recorded, and what Temporal says of every run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from adapters.db.reconcile import Records
+from domain.errors import NotFound
+from domain.incident import IncidentState
+from domain.policy import Policy
+from runtime.reconcile import Both, Run, Status
+from workflows.messages import IncidentStart, TimelineLine
+from workflows.names import (
+    INCIDENT,
+    broadcast_workflow_id,
+    incident_workflow_id,
+    post_mortem_workflow_id,
+)
+
+AT_ONCE = 20
+QUERY_SECONDS = 10
+_PREFIX = incident_workflow_id("")
+_STATUS = {
+    WorkflowExecutionStatus.RUNNING: Status.RUNNING,
+    WorkflowExecutionStatus.CONTINUED_AS_NEW: Status.RUNNING,
+    WorkflowExecutionStatus.COMPLETED: Status.COMPLETED,
+    WorkflowExecutionStatus.CANCELED: Status.CANCELLED,
+    WorkflowExecutionStatus.FAILED: Status.FAILED,
+    WorkflowExecutionStatus.TERMINATED: Status.BROKEN,
+    WorkflowExecutionStatus.TIMED_OUT: Status.BROKEN,
+}
+
+
+class Look:
+    """Reads only."""
+
+    def __init__(self, client: Client, records: Records) -> None:
+        self._client = client
+        self._records = records
+        self._limit = asyncio.Semaphore(AT_ONCE)
+
+    async def both(self) -> Both:
+        """Incidents that are not over on both sides or have no row, and all that runs for them."""
+        running = await self._ids("Running")
+        ended = await self._records.missing(await self._ids("Completed"))
+        # Records first: a run can only be ahead of what was read before.
+        records = await self._records.load(running)
+        incidents = dict.fromkeys([*(r.id for r in records if r.open), *running, *ended])
+        runs = await self._all(map(incident_workflow_id, incidents), ask=True)
+        states = {run.state.id: run.state for run in runs.values() if run.state}
+        known = {record.id: record for record in records}
+        others = [post_mortem_workflow_id(r.id) for r in records if r.open]
+        for id_ in dict.fromkeys([*known, *states]):
+            record, state = known.get(id_), states.get(id_)
+            done = {b.n for b in record.broadcasts if b.finished} if record else set()
+            numbers = {b.n for b in record.broadcasts} if record else set()
+            numbers |= set(range(1, state.broadcasts + 1)) if state else set()
+            others += [broadcast_workflow_id(id_, n) for n in sorted(numbers - done)]
+        runs |= await self._all(others, ask=False)
+        return Both(records=records, runs=runs)
+
+    async def lines(self, incident_id: str) -> Sequence[TimelineLine]:
+        """The newest lines of the story as the run remembers them."""
+        handle = self._client.get_workflow_handle(incident_workflow_id(incident_id))
+        lines: list[TimelineLine] = await handle.query(
+            "timeline",
+            result_type=list[TimelineLine],
+            rpc_timeout=timedelta(seconds=QUERY_SECONDS),
+        )
+        return lines
+
+    async def newest_line(self, incident_id: str) -> datetime | None:
+        """When the newest line was written that PostgreSQL still has."""
+        lines = await self._records.lines(incident_id)
+        return lines[-1].at if lines else None
+
+    async def beginning(self, incident_id: str) -> tuple[IncidentStart, Policy]:
+        """What the run was started with, and the policy it follows; from its history."""
+        handle = self._client.get_workflow_handle(incident_workflow_id(incident_id))
+        converter = self._client.data_converter
+        start: IncidentStart | None = None
+        loading: set[int] = set()
+        async for event in handle.fetch_history_events():
+            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
+                given = event.workflow_execution_started_event_attributes.input.payloads
+                start = (await converter.decode(given, [IncidentStart]))[0]
+            elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                scheduled = event.activity_task_scheduled_event_attributes
+                if scheduled.activity_type.name == "load_policy":
+                    loading.add(event.event_id)
+            elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+                completed = event.activity_task_completed_event_attributes
+                if completed.scheduled_event_id in loading and start is not None:
+                    answer = await converter.decode(completed.result.payloads, [Policy])
+                    return start, answer[0]
+        raise NotFound(f"the history of {incident_id} does not hold its policy")
+
+    async def _ids(self, status: str) -> list[str]:
+        query = f"WorkflowType = '{INCIDENT}' AND ExecutionStatus = '{status}'"
+        found = self._client.list_workflows(query)
+        return [execution.id.removeprefix(_PREFIX) async for execution in found]
+
+    async def _all(self, ids: Iterable[str], *, ask: bool) -> dict[str, Run]:
+        wanted = list(ids)
+        runs = await asyncio.gather(*(self._run(id_, ask) for id_ in wanted))
+        return dict(zip(wanted, runs, strict=True))
+
+    async def _run(self, workflow_id: str, ask: bool) -> Run:
+        handle = self._client.get_workflow_handle(workflow_id)
+        async with self._limit:
+            try:
+                found = await handle.describe()
+            except RPCError as error:
+                if error.status is RPCStatusCode.NOT_FOUND:
+                    return Run()
+                raise
+            status = _STATUS.get(found.status, Status.BROKEN) if found.status else Status.BROKEN
+            if not ask or status not in (Status.RUNNING, Status.COMPLETED):
+                return Run(status=status)
+            try:
+                state: IncidentState = await handle.query(
+                    "state",
+                    result_type=IncidentState,
+                    rpc_timeout=timedelta(seconds=QUERY_SECONDS),
+                )
+            except (RPCError, WorkflowQueryFailedError):
+                # No worker, or one of a release that can't be asked: said as such.
+                return Run(status=status)
+            return Run(status=status, state=state)

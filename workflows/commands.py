@@ -1,0 +1,130 @@
+"""What humans may tell an incident, answered: every update handler with its validator."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from domain.errors import Refused
+from domain.incident import Edited, Event, IncidentState
+from domain.refusals import refusal
+from domain.resume import RecordsLost
+from workflows.messages import (
+    ChangeSeverityInput,
+    CommandResult,
+    ConfirmInput,
+    DecideInput,
+    DecideResult,
+    DismissInput,
+    FalseAlarmInput,
+    HandOverInput,
+    PostUpdateInput,
+    ResolveInput,
+)
+
+
+class Queued:
+    """An event that waits for its turn, and what became of it."""
+
+    def __init__(self, event: Event | RecordsLost) -> None:
+        self.event = event
+        self.done = False
+        self.refused: Refused | None = None
+
+
+class Commands:
+    """The part of the incident that humans talk to; the queue is worked off by its run."""
+
+    _state: IncidentState
+    _queue: deque[Queued]
+
+    @workflow.update(name="decide")
+    async def decide(self, decision: DecideInput) -> DecideResult:
+        event = decision.event()
+        await self._command(event)
+        if isinstance(event, Edited):
+            return DecideResult(draft=event.version, state="pending")
+        waits = self._state.pending is not None and self._state.pending.draft == event.draft
+        done = "approved" if event.decision == "approve" else "rejected"
+        return DecideResult(draft=event.draft, state="pending" if waits else done)
+
+    @decide.validator
+    def _check_decide(self, decision: DecideInput) -> None:
+        self._refuse(decision.event())
+
+    @workflow.update(name="post_update")
+    async def post_update(self, command: PostUpdateInput) -> CommandResult:
+        return await self._command(command.event())
+
+    @post_update.validator
+    def _check_post_update(self, command: PostUpdateInput) -> None:
+        self._refuse(command.event())
+
+    @workflow.update(name="change_severity")
+    async def change_severity(self, command: ChangeSeverityInput) -> CommandResult:
+        return await self._command(command.event())
+
+    @change_severity.validator
+    def _check_change_severity(self, command: ChangeSeverityInput) -> None:
+        self._refuse(command.event())
+
+    @workflow.update(name="confirm_impact")
+    async def confirm_impact(self, command: ConfirmInput) -> CommandResult:
+        return await self._command(command.event())
+
+    @confirm_impact.validator
+    def _check_confirm_impact(self, command: ConfirmInput) -> None:
+        self._refuse(command.event())
+
+    @workflow.update(name="dismiss")
+    async def dismiss(self, command: DismissInput) -> CommandResult:
+        return await self._command(command.event())
+
+    @dismiss.validator
+    def _check_dismiss(self, command: DismissInput) -> None:
+        self._refuse(command.event())
+
+    @workflow.update(name="resolve")
+    async def resolve(self, command: ResolveInput) -> CommandResult:
+        return await self._command(command.event())
+
+    @resolve.validator
+    def _check_resolve(self, command: ResolveInput) -> None:
+        self._refuse(command.event())
+
+    @workflow.update(name="mark_false_alarm")
+    async def mark_false_alarm(self, command: FalseAlarmInput) -> CommandResult:
+        return await self._command(command.event())
+
+    @mark_false_alarm.validator
+    def _check_mark_false_alarm(self, command: FalseAlarmInput) -> None:
+        self._refuse(command.event())
+
+    @workflow.update(name="hand_over")
+    async def hand_over(self, command: HandOverInput) -> CommandResult:
+        return await self._command(command.event())
+
+    @hand_over.validator
+    def _check_hand_over(self, command: HandOverInput) -> None:
+        self._refuse(command.event())
+
+    def _refuse(self, event: Event) -> None:
+        """Answer a command that is not allowed now; a validator's refusal costs no history."""
+        refused = refusal(self._state, event)
+        if refused is not None:
+            raise _failure(refused)
+
+    async def _command(self, event: Event) -> CommandResult:
+        """Queue a human's command, wait until it is recorded, and answer with what is now."""
+        queued = Queued(event)
+        self._queue.append(queued)
+        await workflow.wait_condition(lambda: queued.done)
+        if queued.refused is not None:
+            raise _failure(queued.refused)
+        return CommandResult(stage=self._state.stage, severity=self._state.severity)
+
+
+def _failure(refused: Refused) -> ApplicationError:
+    return ApplicationError(str(refused), type=refused.kind, non_retryable=True)
