@@ -12,12 +12,17 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from adapters import registry
 from domain.errors import BadInput
+from runtime import telemetry
 from runtime.logs import configure_logs
+from runtime.observing import worker_runtime
 from runtime.settings import environment
 from runtime.temporal import connect
 from runtime.versioning import deployment
 from runtime.wiring import build_workers, steps_from_environment
 from workflows.names import QUEUE_HEALTH, QUEUES
+
+if sys.platform != "win32":
+    import uvloop
 
 log = structlog.get_logger(__name__)
 ALL = "all"
@@ -28,6 +33,8 @@ EXIT_SECONDS = 0.2
 async def run(queues: list[str]) -> None:
     """Work until SIGINT or SIGTERM; waits for PostgreSQL and Temporal to come up."""
     version = deployment(environment())
+    telemetry.start(telemetry.WORKER)
+    sdk = worker_runtime()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -35,7 +42,7 @@ async def run(queues: list[str]) -> None:
     while not stop.is_set():
         try:
             steps = await steps_from_environment()
-            client = await connect()
+            client = await connect(runtime=sdk)
         except (SQLAlchemyError, OSError, RuntimeError) as error:
             log.warning("servers_not_ready", error=type(error).__name__)
             await asyncio.sleep(RETRY_SECONDS)
@@ -48,6 +55,7 @@ async def run(queues: list[str]) -> None:
             await stop.wait()
             await asyncio.gather(*(worker.shutdown() for worker in workers))
         await steps.aclose()
+    await telemetry.stop()
     # The SDK's threads may crash an interpreter that ends at once (temporalio/sdk-python#300).
     await asyncio.sleep(EXIT_SECONDS)
 
@@ -75,8 +83,13 @@ def main() -> None:
     if arguments.queue == QUEUE_HEALTH:
         sys.exit("worker.py: nothing runs on the queue health yet; allowed: " + ", ".join(served))
     configure_logs()
+    work = run(served if arguments.queue == ALL else [arguments.queue])
     try:
-        asyncio.run(run(served if arguments.queue == ALL else [arguments.queue]))
+        if sys.platform == "win32":
+            asyncio.run(work)
+        else:
+            # A third less of the processor per mail than the loop that Python brings.
+            uvloop.run(work)
     except BadInput as error:
         sys.exit(f"worker.py: {error}")
 

@@ -12,21 +12,22 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.client import Client
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
-from activities.approval import ApprovalActivities, StaffDesk
+from activities.approval import ApprovalActivities, ChatDesk, StaffDesk
 from activities.deliver import DeliverActivities
 from activities.draft import DraftActivities, DraftWriter
 from activities.postmortem import PostMortemActivities
 from activities.record import RecordActivities
 from activities.target import TargetActivities
+from adapters.chat.slack import Slack, SlackSettings
 from adapters.db.announcements import AnnouncementStore
 from adapters.db.audiences import AudienceStore
 from adapters.db.drafts import DraftStore
 from adapters.db.engine import make_engine
 from adapters.db.incidents import IncidentStore
-from adapters.db.ledger import Ledger
 from adapters.db.policies import PolicyStore
 from adapters.db.post_mortems import PostMortemStore
 from adapters.db.rate_limits import RateLimits
+from adapters.db.staff_board import StaffBoard
 from adapters.drafters.catalog import Catalog
 from adapters.drafters.compose import Composer
 from adapters.drafters.post_mortem import PostMortemWriter
@@ -39,8 +40,10 @@ from domain.message import Channel
 from domain.policy import Policy
 from domain.ports import Sender
 from domain.validation import validate_draft
+from runtime.observing import counted
 from runtime.policy_file import load_policy
 from runtime.settings import Settings, load_settings
+from runtime.telemetry import sending_ledger
 from runtime.temporal import sandbox_runner
 from workflows import names
 from workflows.broadcast import Broadcast
@@ -87,7 +90,7 @@ def build_steps(
     records, audiences = IncidentStore(engine), AudienceStore(engine)
     drafter = TemplateDrafter(CONTENT)
     composer = Composer(policy, public_url, secret=secret, content_dir=CONTENT, clock=clock)
-    record = RecordActivities(records, policies, Catalog(CONTENT))
+    record = RecordActivities(records, policies, Catalog(CONTENT), desk is not None)
     target = TargetActivities(audiences, policies, clock)
     writer = DraftWriter(drafts, drafter, validate_draft, clock)
     draft = DraftActivities(records, audiences, policies, writer, public_url, clock)
@@ -101,7 +104,14 @@ def build_steps(
         clock,
     )
     deliver = DeliverActivities(
-        Ledger(engine), composer, senders, RateLimits(engine), policies, drafts, clock, **delivery
+        sending_ledger(engine, senders),
+        composer,
+        senders,
+        RateLimits(engine),
+        policies,
+        drafts,
+        clock,
+        **delivery,
     )
     return Steps(
         by_queue={
@@ -134,7 +144,22 @@ def build_senders(engine: AsyncEngine, policy: Policy) -> dict[Channel, Sender]:
     smtp = load_settings(SmtpSettings)
     if smtp.url is not None:
         senders[Channel.EMAIL] = SmtpSender(smtp, clock=utc_now)
-    return senders
+    return counted(senders)
+
+
+def build_desk(
+    engine: AsyncEngine,
+    policy: Policy,
+    slack: Slack,
+    public_url: str,
+    secret: str,
+    clock: Callable[[], datetime] = utc_now,
+) -> ChatDesk | None:
+    """Slack as the staff's desk; None where it may not post: console and commands are left."""
+    if not slack.can_post:
+        return None
+    composer = Composer(policy, public_url, secret=secret, content_dir=CONTENT, clock=clock)
+    return ChatDesk(StaffBoard(engine), slack, composer.preview, policy, public_url, clock)
 
 
 async def steps_from_environment() -> Steps:
@@ -147,14 +172,17 @@ async def steps_from_environment() -> Steps:
         policy = load_policy(settings.policy)
     except BadInput as error:
         raise BadInput(f"{settings.policy}: {error}", error.errors) from None
+    slack = Slack(load_settings(SlackSettings))
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=20)
     await PolicyStore(engine).save(policy, str(settings.policy), utc_now())
+    secret = settings.secret_key.get_secret_value()
     return build_steps(
         engine,
         policy,
         build_senders(engine, policy),
         settings.public_url,
-        settings.secret_key.get_secret_value(),
+        secret,
+        desk=build_desk(engine, policy, slack, settings.public_url, secret),
     )
 
 

@@ -1,0 +1,36 @@
+"""Short steps on our own database: done at once where that works, else by the server."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, RetryState
+
+from workflows import options
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+async def short(
+    name: str, given: Any, answers: type[Answer], summary: str, *, at_once: bool
+) -> Answer:
+    """Run a short activity; `at_once` within the workflow task: one event instead of six.
+
+    What does not succeed there in one go is handed to the server, which tries until it does
+    without holding the worker. Raises ActivityError for what no retry would change.
+    """
+    if at_once:
+        try:
+            done: Answer = await workflow.execute_local_activity(
+                name, given, result_type=answers, **options.AT_ONCE, summary=summary
+            )
+            return done
+        except ActivityError as error:
+            if error.retry_state is RetryState.NON_RETRYABLE_FAILURE:
+                raise
+    answer: Answer = await workflow.execute_activity(
+        name, given, result_type=answers, **options.PROJECTION, summary=summary
+    )
+    return answer
