@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from fastapi import Request, Response
@@ -70,6 +70,41 @@ ENVIRONMENT = Environment(
 ENVIRONMENT.filters["paragraphs"] = paragraphs
 
 
+class Drawing:
+    """A finished body and its ETag."""
+
+    def __init__(self, body: str | bytes) -> None:
+        self.content = body.encode() if isinstance(body, str) else body
+        self.etag = f'W/"{hashlib.sha256(self.content).hexdigest()[:20]}"'
+
+
+class Drawings:
+    """Finished bodies, each kept for as long as the very view it was drawn from is current.
+
+    In an outage everybody asks for the same few pages.
+    """
+
+    def __init__(self, most: int = 200) -> None:
+        self._most = most
+        self._kept: dict[tuple[str, ...], tuple[object, Drawing]] = {}
+
+    def of(self, key: tuple[str, ...], view: object, draw: Callable[[], str | bytes]) -> Drawing:
+        """What `draw` makes of the view, drawn once; `key` is all else that it depends on."""
+        found = self._kept.get(key)
+        if found is not None and found[0] is view:
+            return found[1]
+        if len(self._kept) >= self._most:
+            self._kept.clear()
+        drawing = Drawing(draw())
+        self._kept[key] = view, drawing
+        return drawing
+
+
+def html(template: str, words: Words, values: Mapping[str, object]) -> str:
+    """An HTML page as text."""
+    return ENVIRONMENT.get_template(template).render(w=words, **values)
+
+
 def page(
     request: Request,
     template: str,
@@ -80,26 +115,31 @@ def page(
     cache: str = NEVER,
 ) -> Response:
     """An HTML page with its headers."""
-    html = ENVIRONMENT.get_template(template).render(w=words, **values)
+    return answer(request, Drawing(html(template, words, values)), words, cache, status)
+
+
+def answer(
+    request: Request, drawing: Drawing, words: Words, cache: str, status: int = 200
+) -> Response:
+    """A finished HTML page with its headers."""
     headers = {"Content-Language": words.locale, "Vary": "Accept-Language"}
-    return cached(request, html, "text/html; charset=utf-8", cache, headers, status)
+    return cached(request, drawing, "text/html; charset=utf-8", cache, headers, status)
 
 
 def cached(
     request: Request,
-    body: str | bytes,
+    body: str | bytes | Drawing,
     media_type: str,
     cache: str,
     headers: dict[str, str] | None = None,
     status: int = 200,
 ) -> Response:
     """A response with its ETag; 304 for whoever has it already."""
-    content = body.encode() if isinstance(body, str) else body
-    etag = f'W/"{hashlib.sha256(content).hexdigest()[:20]}"'
+    drawing = body if isinstance(body, Drawing) else Drawing(body)
     every = {**SECURITY_HEADERS, "Cache-Control": cache, **(headers or {})}
     if cache != NEVER:
-        every["ETag"] = etag
+        every["ETag"] = drawing.etag
         asked = request.headers.get("if-none-match", "")
-        if etag in (part.strip() for part in asked.split(",")):
+        if drawing.etag in (part.strip() for part in asked.split(",")):
             return Response(status_code=304, headers=every)
-    return Response(content, status, headers=every, media_type=media_type)
+    return Response(drawing.content, status, headers=every, media_type=media_type)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 
-from gateway.pages import PUBLIC_FOR_SECONDS, cached
+from gateway.pages import PUBLIC_FOR_SECONDS, Drawings, cached
 from gateway.status_read import (
     NOTHING_YET,
     ComponentView,
@@ -42,15 +42,22 @@ def router(deps: PublicDeps) -> APIRouter:
     routes = APIRouter(prefix="/api/v2", tags=["status page"])
     reader = StatusReader(deps)
 
+    drawings = Drawings()
+
     def document(parts: tuple[str, ...]) -> Callable[[Request], Awaitable[Response]]:
         async def answer(request: Request) -> Response:
             locale = choose_locale(reader.locales, request.query_params, request.headers)
             view = await reader.status(locale)
-            whole: Json = {"page": page_json(view, deps.policy.company.timezone)}
-            for part in parts:
-                whole |= part_json(view, part)
+
+            def draw() -> str:
+                whole: Json = {"page": page_json(view, deps.policy.company.timezone)}
+                for part in parts:
+                    whole |= part_json(view, part)
+                return json.dumps(whole)
+
             headers = {"Access-Control-Allow-Origin": "*", "Vary": "Accept-Language"}
-            return cached(request, json.dumps(whole), "application/json", CACHE, headers)
+            drawing = drawings.of((locale, *parts), view, draw)
+            return cached(request, drawing, "application/json", CACHE, headers)
 
         return answer
 

@@ -7,13 +7,15 @@ from itertools import groupby
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
+from starlette.routing import Route
 
 from domain.errors import BadInput
-from gateway.pages import HERE, PUBLIC_FOR_SECONDS, cached, page
-from gateway.status_read import PublicDeps, StatusReader
+from gateway.pages import HERE, PUBLIC_FOR_SECONDS, Drawings, answer, cached, html, page
+from gateway.status_read import IncidentView, PublicDeps, StatusReader, StatusView
 from gateway.words import Words, choose_locale, words
 
 PER_PAGE = 30
+METHODS = ["GET", "HEAD"]
 PAGE_CACHE = PUBLIC_FOR_SECONDS.format(2)
 # Asked for again each time, but not sent again: an upgrade shows at once.
 STATIC_CACHE = "public, no-cache"
@@ -37,6 +39,7 @@ class Frame:
             given = urlencode({**query, **keep})
             return f"{path}?{given}" if given else path
 
+        self.key = (chosen, *keep)
         self.values: dict[str, object] = {
             "company": deps.policy.company.name,
             "languages": [(locale, words(locale).language) for locale in locales],
@@ -56,28 +59,69 @@ def not_found(request: Request, frame: Frame) -> Response:
     return page(request, "message.html", catalog, frame.values | values, status=404)
 
 
+class Pages:
+    """The pages that everybody asks for in an outage, drawn once for each change.
+
+    They are routes of Starlette's, before all others: FastAPI's way to a function, and the search
+    through a hundred routes, would cost ten times what the answer does.
+    """
+
+    def __init__(self, deps: PublicDeps) -> None:
+        self._deps = deps
+        self._reader = StatusReader(deps)
+        self._drawings = Drawings()
+
+    @property
+    def routes(self) -> list[Route]:
+        """`/` and `/incidents/{id}`."""
+        return [
+            Route("/", self.status, methods=METHODS, include_in_schema=False),
+            Route(
+                "/incidents/{incident_id}",
+                self.incident,
+                methods=METHODS,
+                include_in_schema=False,
+            ),
+        ]
+
+    async def status(self, request: Request) -> Response:
+        """What works, what does not, and what was said of it."""
+        frame = Frame(self._deps, self._reader.locales, request)
+        view = await self._reader.status(frame.words.locale)
+        return self._answer(request, "status.html", frame, "view", view)
+
+    async def incident(self, request: Request) -> Response:
+        """One incident with all that was said of it."""
+        frame = Frame(self._deps, self._reader.locales, request)
+        wanted = request.path_params["incident_id"]
+        # PostgreSQL has no NUL in its texts and would take offence.
+        known = "\x00" not in wanted
+        found = await self._reader.incident(wanted, frame.words.locale) if known else None
+        if found is None:
+            return not_found(request, frame)
+        return self._answer(request, "incident.html", frame, "incident", found)
+
+    def _answer(
+        self,
+        request: Request,
+        template: str,
+        frame: Frame,
+        name: str,
+        view: StatusView | IncidentView,
+    ) -> Response:
+        drawing = self._drawings.of(
+            (template, getattr(view, "id", ""), *frame.key),
+            view,
+            lambda: html(template, frame.words, frame.values | {name: view}),
+        )
+        return answer(request, drawing, frame.words, PAGE_CACHE)
+
+
 def router(deps: PublicDeps) -> APIRouter:
-    """`/`, `/incidents/{id}`, `/history` and what they are drawn with."""
+    """`/history` and what the pages are drawn with."""
     routes = APIRouter(include_in_schema=False)
     reader = StatusReader(deps)
     get = _getter(routes)
-
-    @get("/")
-    async def status(request: Request) -> Response:
-        frame = Frame(deps, reader.locales, request)
-        values = frame.values | {"view": await reader.status(frame.words.locale)}
-        return page(request, "status.html", frame.words, values, cache=PAGE_CACHE)
-
-    @get("/incidents/{incident_id}")
-    async def incident(request: Request, incident_id: str) -> Response:
-        frame = Frame(deps, reader.locales, request)
-        # PostgreSQL has no NUL in its texts and would take offence.
-        known = "\x00" not in incident_id
-        found = await reader.incident(incident_id, frame.words.locale) if known else None
-        if found is None:
-            return not_found(request, frame)
-        values = frame.values | {"incident": found}
-        return page(request, "incident.html", frame.words, values, cache=PAGE_CACHE)
 
     @get("/history")
     async def history(request: Request) -> Response:
@@ -107,4 +151,4 @@ def router(deps: PublicDeps) -> APIRouter:
 
 def _getter(routes: APIRouter) -> Callable[[str], Callable[..., object]]:
     """A decorator for pages, which answer HEAD as they do GET: link checkers ask that way."""
-    return lambda path: routes.api_route(path, methods=["GET", "HEAD"])
+    return lambda path: routes.api_route(path, methods=METHODS)

@@ -141,6 +141,7 @@ class StatusReader:
         self._current: tuple[PublicIncident, ...] = ()
         self._recent: tuple[PublicIncident, ...] = ()
         self._views: dict[str, StatusView] = {}
+        self._incidents: dict[tuple[str, str], IncidentView] = {}
 
     async def current(self) -> tuple[PublicIncident, ...]:
         """Open incidents and those that ended within a day."""
@@ -148,16 +149,23 @@ class StatusReader:
         return self._current
 
     async def status(self, locale: str) -> StatusView:
-        """The whole page in one language."""
+        """The whole page in one language; the same object for as long as nothing changed."""
         await self._refresh()
         if locale not in self._views:
             self._views[locale] = self._status(locale)
         return self._views[locale]
 
     async def incident(self, incident_id: str, locale: str) -> IncidentView | None:
-        """One public incident, however old."""
-        found = await self.records.incident(incident_id)
-        return self.view(found, locale) if found else None
+        """One public incident, however old; the same object for as long as nothing changed."""
+        await self._refresh()
+        key = incident_id, locale
+        if key not in self._incidents:
+            kept = {i.id: i for i in (*self._recent, *self._current)}
+            if incident_id not in kept:
+                found = await self.records.incident(incident_id)
+                return self.view(found, locale) if found else None
+            self._incidents[key] = self.view(kept[incident_id], locale)
+        return self._incidents[key]
 
     async def history(
         self, locale: str, limit: int, cursor: str | None
@@ -172,6 +180,8 @@ class StatusReader:
         self._fresh_until = 0.0
 
     async def _refresh(self) -> None:
+        if time.monotonic() < self._fresh_until:
+            return
         async with self._lock:
             if time.monotonic() < self._fresh_until:
                 return
@@ -185,7 +195,9 @@ class StatusReader:
                     raise
                 log.warning("status_page_stale", age=round(age), error=type(error).__name__)
                 return
-            self._current, self._recent, self._views = current, recent, {}
+            if (current, recent) != (self._current, self._recent):
+                self._current, self._recent = current, recent
+                self._views, self._incidents = {}, {}
             self._read_at = time.monotonic()
             # What changed while it was read may not be in it.
             self._fresh_until = self._read_at + FRESH_SECONDS if news == self._news else 0.0
