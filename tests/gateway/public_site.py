@@ -83,6 +83,7 @@ class Site:
         """A gateway of the public doors alone, with nothing cached yet."""
         app = FastAPI()
         problems.install(app)
+        app.router.routes.extend(status_page.Pages(self.deps).routes)
         for door in (callbacks, unsubscribe, banner, status_page, status_api, feeds):
             app.include_router(door.router(self.deps))
         return app

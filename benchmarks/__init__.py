@@ -1,0 +1,1 @@
+"""Measurements of Forewarn beside the baselines they are judged by: `python -m benchmarks`."""

@@ -1,0 +1,1 @@
+"""What benchmarks are made of: data, baselines, and programs of their own processes."""
