@@ -218,6 +218,7 @@ def test_postgresql_comes_back_older(tmp_path: Path) -> None:
     with stack_with_customers(tmp_path, rate=30_000) as stack:
         known = stack.alert(severity="P2")["incident_id"]
         stack.pending(known, "initial")
+        stack.until("what needs no approval", lambda: settled(stack, known))
         backup = Backup(stack, tmp_path / "backup")
 
         # What happens from here on is in Temporal alone.
