@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowQueryFailedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.db.reconcile import Records
-from domain.errors import NotFound
 from domain.incident import IncidentState
 from domain.policy import Policy
 from runtime.reconcile import Both, Run, Status
@@ -81,25 +79,15 @@ class Look:
         return lines[-1].at if lines else None
 
     async def beginning(self, incident_id: str) -> tuple[IncidentStart, Policy]:
-        """What the run was started with, and the policy it follows; from its history."""
+        """What the newest run was started with, and the policy it follows."""
         handle = self._client.get_workflow_handle(incident_workflow_id(incident_id))
-        converter = self._client.data_converter
-        start: IncidentStart | None = None
-        loading: set[int] = set()
-        async for event in handle.fetch_history_events():
-            if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
-                given = event.workflow_execution_started_event_attributes.input.payloads
-                start = (await converter.decode(given, [IncidentStart]))[0]
-            elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
-                scheduled = event.activity_task_scheduled_event_attributes
-                if scheduled.activity_type.name == "load_policy":
-                    loading.add(event.event_id)
-            elif event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
-                completed = event.activity_task_completed_event_attributes
-                if completed.scheduled_event_id in loading and start is not None:
-                    answer = await converter.decode(completed.result.payloads, [Policy])
-                    return start, answer[0]
-        raise NotFound(f"the history of {incident_id} does not hold its policy")
+        history = aiter(handle.fetch_history_events(page_size=1))
+        first = (await anext(history)).workflow_execution_started_event_attributes
+        given = await self._client.data_converter.decode(first.input.payloads, [IncidentStart])
+        policy: Policy = await handle.query(
+            "policy", result_type=Policy, rpc_timeout=timedelta(seconds=QUERY_SECONDS)
+        )
+        return given[0], policy
 
     async def _ids(self, status: str) -> list[str]:
         query = f"WorkflowType = '{INCIDENT}' AND ExecutionStatus = '{status}'"

@@ -162,6 +162,11 @@ class Incident(Commands):
         """All that this run knows: `reconcile` compares it with PostgreSQL."""
         return self._state
 
+    @workflow.query(name="policy")
+    def policy(self) -> Policy:
+        """The policy that rules here, should PostgreSQL have lost it."""
+        return self._policy
+
     @workflow.query(name="status")
     def status(self) -> StatusView:
         return status_view(self._state)
