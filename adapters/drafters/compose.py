@@ -103,6 +103,7 @@ class Composer:
         self._catalog = Catalog(content_dir)
         env = ImmutableSandboxedEnvironment(
             loader=FileSystemLoader(content_dir / "templates"),
+            auto_reload=False,
             undefined=StrictUndefined,
             autoescape=True,
         )

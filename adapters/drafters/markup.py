@@ -40,6 +40,7 @@ class HtmlBody:
     def __init__(self, templates: Path) -> None:
         env = ImmutableSandboxedEnvironment(
             loader=FileSystemLoader(templates),
+            auto_reload=False,
             undefined=StrictUndefined,
             autoescape=True,
             trim_blocks=True,

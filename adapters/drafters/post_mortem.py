@@ -27,6 +27,7 @@ class PostMortemWriter:
         self._catalog = Catalog(content_dir)
         self._env = ImmutableSandboxedEnvironment(
             loader=FileSystemLoader(content_dir / "templates"),
+            auto_reload=False,
             undefined=StrictUndefined,
             autoescape=False,
             trim_blocks=True,

@@ -39,6 +39,7 @@ class TemplateDrafter:
         self._templates = content_dir / "templates"
         self._env = ImmutableSandboxedEnvironment(
             loader=FileSystemLoader(self._templates),
+            auto_reload=False,
             undefined=StrictUndefined,
             # Plain text comes out of these; HtmlBody makes and escapes the HTML.
             autoescape=False,
