@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import signal
 import sys
 
@@ -51,6 +52,9 @@ async def run(queues: list[str]) -> None:
             workers = build_workers(client, steps, queues, version)
             for worker in workers:
                 group.create_task(worker.run())
+            # What lives as long as the process is not looked through for garbage again.
+            gc.collect()
+            gc.freeze()
             log.info("worker_started", queues=queues)
             await stop.wait()
             await asyncio.gather(*(worker.shutdown() for worker in workers))

@@ -23,6 +23,7 @@ from domain.message import Channel, OutboundMessage, Receipt
 _ADDRESS = re.compile(r"<?[\w.!#$%&'*+/=?^`{|}~-]+@[\w-]+(?:\.[\w-]+)*>?")
 _REASON_LIMIT = 300
 _POLL = 0.005
+_LAST_BYTES = 32_768
 # What the server answers when all is well, and when it hangs up.
 DONE, FORWARDED, START_INPUT, CLOSING = 250, 251, 354, 421
 # "Closing down" and "authentication required" say something about the server or about us, and
@@ -150,8 +151,7 @@ class SmtpSender:
         fit = False
         try:
             await self._envelope(connection, sender, address)
-            await self._write(connection, data)
-            await self._end(connection)
+            await self._mail(connection, data)
             fit = True
         except aiosmtplib.SMTPResponseException as e:
             fit = await self._forget(connection, e.code)
@@ -183,32 +183,37 @@ class SmtpSender:
         _expect(await connection.execute_command(b"RCPT", to), DONE, FORWARDED)
         _expect(await connection.execute_command(b"DATA"), START_INPUT)
 
-    async def _write(self, connection: SMTP, data: bytes) -> None:
-        """Hand all of the mail but the final dot to the network, so that a loss before is one."""
-        protocol = connection.protocol
-        # uvloop's transports are no subclass of asyncio's.
-        transport = cast("asyncio.WriteTransport | None", connection.transport)
-        if protocol is None or transport is None:
-            raise aiosmtplib.SMTPServerDisconnected("connection lost")
-        # A line that begins with a dot gets another one; `build_mail` writes no line end but CRLF.
-        protocol.write(data.replace(b"\r\n.", b"\r\n.."))
-        unsent = transport.get_write_buffer_size
-        if unsent():
-            async with asyncio.timeout(self._timeout):
-                while unsent() and not transport.is_closing():  # noqa: ASYNC110 - no event tells
-                    await asyncio.sleep(_POLL)
+    async def _mail(self, connection: SMTP, data: bytes) -> None:
+        """The mail itself; raises OutcomeUnknown when its end went out and no answer came back.
 
-    async def _end(self, connection: SMTP) -> None:
-        """The final dot and what the server says to it; raises OutcomeUnknown without an answer."""
+        The end goes out in one piece with the final dot, because each write costs as much as
+        making the mail; of a long mail what is before is handed to the network first, so that
+        a loss there is surely a loss.
+        """
         protocol = connection.protocol
         if protocol is None:
             raise aiosmtplib.SMTPServerDisconnected("connection lost")
-        protocol.write(b".\r\n")
+        # A line that begins with a dot gets another one; `build_mail` writes no line end but CRLF.
+        whole = data.replace(b"\r\n.", b"\r\n..") + b".\r\n"
+        if len(whole) > _LAST_BYTES:
+            protocol.write(whole[:-_LAST_BYTES])
+            await self._drained(connection)
+        protocol.write(whole[-_LAST_BYTES:])
         try:
             answer = await protocol.read_response(timeout=self._timeout)
         except (aiosmtplib.SMTPException, OSError) as e:
             raise OutcomeUnknown(f"no answer after the whole mail went out: {_words(e)}") from e
         _expect(answer, DONE)
+
+    async def _drained(self, connection: SMTP) -> None:
+        # uvloop's transports are no subclass of asyncio's.
+        transport = cast("asyncio.WriteTransport | None", connection.transport)
+        if transport is None:
+            raise aiosmtplib.SMTPServerDisconnected("connection lost")
+        unsent = transport.get_write_buffer_size
+        async with asyncio.timeout(self._timeout):
+            while unsent() and not transport.is_closing():  # noqa: ASYNC110 - no event tells
+                await asyncio.sleep(_POLL)
 
     async def _forget(self, connection: SMTP, code: int) -> bool:
         """Whether the server forgot a mail that it refused and waits for the next one."""
