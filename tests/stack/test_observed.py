@@ -123,7 +123,9 @@ def test_from_the_webhook_to_the_mail_in_one_trace_with_figures_and_a_heartbeat(
         assert settled in stack.until(
             "settled", lambda: _with(settled, f"{stack.info['gateway']}/metrics")
         )
-        assert 'forewarn_workers_polling{queue="incidents"} 1.0' in gateway
+        # Asked every 15 seconds, and left out while Temporal has not answered.
+        polling = 'forewarn_workers_polling{queue="incidents"} 1.0'
+        stack.until("the worker seen", lambda: _with(polling, f"{stack.info['gateway']}/metrics"))
         stack.until("a sign of life", lambda: seen.beats)
     said = b"".join(seen.raw) + worker.encode() + gateway.encode()
     for words in PRIVATE:
