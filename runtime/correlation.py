@@ -88,12 +88,6 @@ class _Outbound(worker.WorkflowOutboundInterceptor):
         input.headers = _inherited(input.headers)
         return super().start_activity(input)
 
-    def start_local_activity(
-        self, input: worker.StartLocalActivityInput
-    ) -> workflow.ActivityHandle[Any]:
-        input.headers = _inherited(input.headers)
-        return super().start_local_activity(input)
-
     async def start_child_workflow(
         self, input: worker.StartChildWorkflowInput
     ) -> workflow.ChildWorkflowHandle[Any, Any]:

@@ -48,7 +48,7 @@ from domain.ports import BroadcastSpec
 from domain.refusals import refusal
 from domain.resume import RecordsLost, mend, resume
 from domain.signal import AlertBatch
-from workflows import children, names, options, steps
+from workflows import children, names, options
 from workflows.commands import Commands, Queued
 from workflows.messages import (
     DecideInput,
@@ -91,14 +91,13 @@ class Incident(Commands):
 
     @workflow.run
     async def run(self, start: IncidentStart) -> StatusView:
-        # Runs that began before short steps were done at once go on as they began.
-        self._at_once = workflow.patched("at-once")
-        self._policy = await steps.short(
+        self._limit = HISTORY_LIMIT if workflow.patched("shorter-runs") else OLD_HISTORY_LIMIT
+        self._policy: Policy = await workflow.execute_activity(
             "load_policy",
             start.policy_hash,
-            Policy,
-            f"Load policy {start.policy_hash}",
-            at_once=self._at_once,
+            result_type=Policy,
+            **options.PROJECTION,
+            summary=f"Load policy {start.policy_hash}",
         )
         if start.state is not None:
             self._view.show(self._state)
@@ -218,9 +217,12 @@ class Incident(Commands):
             broadcasts=tuple(self._spec(a) for a in actions if isinstance(a, Broadcast)),
             policy_hash=self._start.policy_hash,
         )
-        summary = "Record: " + (", ".join(n.key for n in notes) or "state")
-        recorded: Recorded | None = await steps.short(
-            "record_step", step, Recorded, summary, at_once=self._at_once
+        recorded: Recorded | None = await workflow.execute_activity(
+            "record_step",
+            step,
+            result_type=Recorded,
+            **options.PROJECTION,
+            summary="Record: " + (", ".join(n.key for n in notes) or "state"),
         )
         # Workers before 0.2.0 answer nothing.
         self._desk = recorded is None or recorded.desk
@@ -328,8 +330,7 @@ class Incident(Commands):
 
     def _must_continue(self) -> bool:
         info = workflow.info()
-        limit = HISTORY_LIMIT if self._at_once else OLD_HISTORY_LIMIT
-        long = info.get_current_history_length() > limit
+        long = info.get_current_history_length() > self._limit
         return (long or info.is_continue_as_new_suggested()) and not self._tasks
 
     def _carries_its_queue(self) -> bool:

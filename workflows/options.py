@@ -17,13 +17,6 @@ class Profile(TypedDict):
     schedule_to_close_timeout: NotRequired[timedelta]
 
 
-class LocalProfile(TypedDict):
-    """Keyword arguments of a local activity call."""
-
-    start_to_close_timeout: timedelta
-    retry_policy: RetryPolicy
-
-
 # Retried until it works: our own database and workers come back, and an incident waits for them.
 _PATIENT = RetryPolicy(
     initial_interval=timedelta(seconds=1),
@@ -38,11 +31,6 @@ _PROMPT = RetryPolicy(
 
 # Short writes to and reads from our own database.
 PROJECTION = Profile(start_to_close_timeout=timedelta(seconds=30), retry_policy=_PROMPT)
-
-# The same within a workflow task, which may take ten seconds in all; PROJECTION owns the retries.
-AT_ONCE = LocalProfile(
-    start_to_close_timeout=timedelta(seconds=3), retry_policy=RetryPolicy(maximum_attempts=1)
-)
 
 # The audience snapshot: one statement over all customers.
 TARGETING = Profile(start_to_close_timeout=timedelta(minutes=5), retry_policy=_PROMPT)

@@ -13,14 +13,10 @@ from pathlib import Path
 import pytest
 from temporalio import workflow
 from temporalio.client import WorkflowHistory
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from runtime.temporal import PASSED_THROUGH, sandbox_runner
-from workflows.broadcast import Broadcast
-from workflows.incident import Incident
-from workflows.postmortem import PostMortem
+from tests.workflows.world import replay
 
 ROOT = Path(__file__).parents[2]
 HISTORIES = ROOT / "tests" / "histories"
@@ -43,7 +39,7 @@ def test_the_present_release_is_recorded() -> None:
     "path", sorted(HISTORIES.glob("*/*.json")), ids=lambda p: f"{p.parent.name}/{p.stem}"
 )
 async def test_a_recorded_history_replays(path: Path) -> None:
-    await replay(path, sandbox_runner())
+    await replay_file(path, sandbox_runner())
 
 
 async def test_without_its_patch_a_new_step_breaks_the_incidents_of_the_last_release(
@@ -51,7 +47,7 @@ async def test_without_its_patch_a_new_step_breaks_the_incidents_of_the_last_rel
 ) -> None:
     monkeypatch.setattr(workflow, "patched", lambda _: True)
     with pytest.raises(workflow.NondeterminismError):
-        await replay(HISTORIES / "0.1.0" / "approved--incident-1.json", sandbox_runner())
+        await replay_file(HISTORIES / "0.1.0" / "approved--incident-1.json", sandbox_runner())
 
 
 async def test_our_pure_code_keeps_to_the_sandbox() -> None:
@@ -63,18 +59,13 @@ async def test_our_pure_code_keeps_to_the_sandbox() -> None:
             if name not in ("domain", "activities", "workflows.messages")
         )
     )
-    await replay(
+    await replay_file(
         HISTORIES / RELEASE / "approved--incident-1.json",
         SandboxedWorkflowRunner(restrictions=strict),
     )
 
 
-async def replay(path: Path, runner: SandboxedWorkflowRunner) -> None:
+async def replay_file(path: Path, runner: SandboxedWorkflowRunner) -> None:
     """Play a history on the code as it is; raises where the two disagree."""
     history = await asyncio.to_thread(path.read_text, "utf-8")
-    replayer = Replayer(
-        workflows=[Incident, Broadcast, PostMortem],
-        workflow_runner=runner,
-        data_converter=pydantic_data_converter,
-    )
-    await replayer.replay_workflow(WorkflowHistory.from_json(path.stem, history))
+    await replay(WorkflowHistory.from_json(path.stem, history), runner)

@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio import activity, workflow
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -29,8 +28,7 @@ from domain.message import Channel, Gate, Moment
 from domain.policy import GateRule, Policy, Route
 from domain.ports import BroadcastSpec, Decision, PromiseChange, TimelineEntry
 from domain.signal import AlertBatch, Severity
-from runtime.temporal import register_search_attributes
-from tests.workflows.world import BIN
+from tests.workflows.world import real_time
 from workflows import names
 from workflows.incident import Incident
 from workflows.messages import IncidentStart, PostUpdateInput
@@ -129,17 +127,6 @@ class SentAtOnce:
             names.incident_workflow_id(spec.incident_id)
         )
         await incident.signal("broadcast_done", BroadcastDone(broadcast=spec.n, moment=spec.moment))
-
-
-@asynccontextmanager
-async def real_time() -> AsyncIterator[WorkflowEnvironment]:
-    """The dev server: the one that skips time stops answering after many continuations."""
-    environment = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(BIN / "temporal"), data_converter=pydantic_data_converter
-    )
-    async with environment:
-        await register_search_attributes(environment.client)
-        yield environment
 
 
 @asynccontextmanager

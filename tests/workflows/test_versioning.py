@@ -14,17 +14,15 @@ from temporalio.api.workflowservice.v1 import (
     SetWorkerDeploymentCurrentVersionRequest,
 )
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 
 from domain.errors import BadInput
 from domain.message import Channel
 from domain.policy import Policy
-from runtime.temporal import register_search_attributes
 from runtime.versioning import deployment
 from runtime.wiring import build_workers
-from tests.workflows.world import BIN, QUEUES, World, world_on
+from tests.workflows.world import QUEUES, World, real_time, world_on
 from workflows import names
 
 DEPLOYMENT = "forewarn"
@@ -33,12 +31,8 @@ POLLS = 200
 
 @pytest.fixture
 async def server() -> AsyncIterator[WorkflowEnvironment]:
-    """A dev server: the time-skipping one knows no worker versioning."""
-    environment = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=str(BIN / "temporal"), data_converter=pydantic_data_converter
-    )
-    async with environment:
-        await register_search_attributes(environment.client)
+    """A real server: the time-skipping one knows no worker versioning."""
+    async with real_time() as environment:
         yield environment
 
 

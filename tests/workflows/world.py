@@ -18,10 +18,11 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Replayer, WorkflowRunner
 
 from adapters.db.intake import Intake
 from adapters.db.models import DeliveryRow, IncidentRow, TimelineRow
@@ -30,10 +31,17 @@ from adapters.db.sample_customers import load
 from domain.message import Channel, OutboundMessage, Receipt
 from domain.policy import Policy
 from domain.signal import AlertBatch, Severity, Signal, SignalStatus
-from runtime.temporal import search_attribute_flags
+from runtime.temporal import (
+    register_search_attributes,
+    sandbox_runner,
+    search_attribute_flags,
+)
 from runtime.wiring import Steps, build_steps, build_workers
 from workflows import names
+from workflows.broadcast import Broadcast
+from workflows.incident import Incident
 from workflows.messages import DecideInput, DecideResult, IncidentStart, PendingView, StatusView
+from workflows.postmortem import PostMortem
 
 BIN = Path(sysconfig.get_path("scripts"))
 POLLS = 400
@@ -100,6 +108,7 @@ class World:
     now: Callable[[], Awaitable[datetime]]
     desk: RememberingDesk
     delivered: list[str] = field(default_factory=list)
+    incidents: dict[str, None] = field(default_factory=dict)
     _ids: int = 0
 
     async def signal(self, **changes: Any) -> str | None:
@@ -126,6 +135,7 @@ class World:
         )
         if accepted.incident_id is None:
             return None
+        self.incidents[accepted.incident_id] = None
         batch = await intake.batch_after(accepted.incident_id, 0)
         assert batch is not None
         await self.client.start_workflow(
@@ -293,7 +303,7 @@ async def world_on(
     async with AsyncExitStack() as stack:
         for worker in build_workers(environment.client, steps, QUEUES) if working else ():
             await stack.enter_async_context(worker)
-        yield World(
+        world = World(
             environment.client,
             engine,
             policy,
@@ -303,6 +313,29 @@ async def world_on(
             environment.get_current_time,
             desk,
         )
+        yield world
+        for incident_id in world.incidents:
+            await replayed(environment.client, names.incident_workflow_id(incident_id))
+
+
+async def replayed(client: Client, workflow_id: str) -> None:
+    """Play every run of a workflow again from its history; raises where the two disagree."""
+    run_id: str | None = None
+    while run_id != "":
+        history = await client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
+        await replay(history)
+        started = history.events[0].workflow_execution_started_event_attributes
+        run_id = started.continued_execution_run_id
+
+
+async def replay(history: WorkflowHistory, runner: WorkflowRunner | None = None) -> None:
+    """Play a history on the code as it is; raises where the two disagree."""
+    replayer = Replayer(
+        workflows=[Incident, Broadcast, PostMortem],
+        workflow_runner=runner or sandbox_runner(),
+        data_converter=pydantic_data_converter,
+    )
+    await replayer.replay_workflow(history)
 
 
 @asynccontextmanager
@@ -325,4 +358,15 @@ async def skipping() -> AsyncIterator[WorkflowEnvironment]:
                 },
             )
         )
+        yield environment
+
+
+@asynccontextmanager
+async def real_time() -> AsyncIterator[WorkflowEnvironment]:
+    """A real server: the one that skips time stops answering under load or after a while."""
+    environment = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(BIN / "temporal"), data_converter=pydantic_data_converter
+    )
+    async with environment:
+        await register_search_attributes(environment.client)
         yield environment
