@@ -145,7 +145,7 @@ class Relay:
                 if untold is not None:
                     # That of the alert which opened the incident, whoever carries it now.
                     with bound_contextvars(correlation_id=untold.correlation_id):
-                        await _tell(client, untold, seconds)
+                        await _tell(client, untold, self._policy, seconds)
         except WorkflowAlreadyStartedError:
             await self._release(incident_id)
         except RunNotFound as error:
@@ -216,11 +216,11 @@ async def _is_over(client: Client, incident_id: str, seconds: float) -> bool:
     return found.status is WorkflowExecutionStatus.COMPLETED
 
 
-async def _tell(client: Client, untold: Untold, seconds: float) -> None:
+async def _tell(client: Client, untold: Untold, policy: Policy, seconds: float) -> None:
     if untold.recorded:
         await _tell_again(client, untold, seconds)
     else:
-        await _start(client, untold, seconds)
+        await _start(client, untold, policy, seconds)
     log.info(
         "incident_told",
         incident_id=untold.incident_id,
@@ -241,10 +241,11 @@ async def _tell_again(client: Client, untold: Untold, seconds: float) -> None:
         raise
 
 
-async def _start(client: Client, untold: Untold, seconds: float) -> None:
+async def _start(client: Client, untold: Untold, policy: Policy, seconds: float) -> None:
     start = IncidentStart(
         incident_id=untold.incident_id,
         policy_hash=untold.policy_hash,
+        policy=policy if policy.hash == untold.policy_hash else None,
         batch=untold.batch,
         dry_run=untold.dry_run,
         opened_at=untold.opened_at,

@@ -91,14 +91,9 @@ class Incident(Commands):
 
     @workflow.run
     async def run(self, start: IncidentStart) -> StatusView:
-        self._limit = HISTORY_LIMIT if workflow.patched("shorter-runs") else OLD_HISTORY_LIMIT
-        self._policy: Policy = await workflow.execute_activity(
-            "load_policy",
-            start.policy_hash,
-            result_type=Policy,
-            **options.PROJECTION,
-            summary=f"Load policy {start.policy_hash}",
-        )
+        # Runs that began before 0.2.0 go on as they began.
+        self._since_0_2 = workflow.patched("since-0.2.0")
+        self._policy = start.policy or await self._load_policy()
         if start.state is not None:
             self._view.show(self._state)
         try:
@@ -110,6 +105,16 @@ class Incident(Commands):
             raise
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self.status()
+
+    async def _load_policy(self) -> Policy:
+        policy: Policy = await workflow.execute_activity(
+            "load_policy",
+            self._start.policy_hash,
+            result_type=Policy,
+            **options.PROJECTION,
+            summary=f"Load policy {self._start.policy_hash}",
+        )
+        return policy
 
     async def _live(self) -> None:
         """Take events one by one until the incident is over and everything sent is counted."""
@@ -198,9 +203,15 @@ class Incident(Commands):
         await self._take_step(actions, now)
 
     async def _take_step(self, actions: list[Action], now: datetime) -> None:
+        # What only prepares a message need not wait until the step is written.
+        early = (Target, Draft) if self._since_0_2 else ()
+        for action in actions:
+            if isinstance(action, early):
+                await self._carry_out(action)
         await self._record(actions, now)
         for action in actions:
-            await self._carry_out(action)
+            if not isinstance(action, early):
+                await self._carry_out(action)
         self._view.show(self._state)
 
     async def _record(self, actions: list[Action], now: datetime) -> None:
@@ -330,7 +341,8 @@ class Incident(Commands):
 
     def _must_continue(self) -> bool:
         info = workflow.info()
-        long = info.get_current_history_length() > self._limit
+        limit = HISTORY_LIMIT if self._since_0_2 else OLD_HISTORY_LIMIT
+        long = info.get_current_history_length() > limit
         return (long or info.is_continue_as_new_suggested()) and not self._tasks
 
     def _carries_its_queue(self) -> bool:
@@ -348,6 +360,7 @@ class Incident(Commands):
         workflow.continue_as_new(
             self._start.model_copy(
                 update={
+                    "policy": self._policy,
                     "state": self._state,
                     "lines": tuple(self._lines),
                     "broadcasting": tuple(sorted(self._broadcasting)),

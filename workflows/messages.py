@@ -22,6 +22,7 @@ from domain.incident import (
     Stage,
     UpdatePosted,
 )
+from domain.policy import Policy
 from domain.signal import AlertBatch, Severity
 
 
@@ -42,11 +43,13 @@ class IncidentStart(Message):
     """Input of `Incident`; `state` is set when a run continues an earlier one, `queue` are
     events that it had not come to.
 
-    `restored` says that the earlier one was lost, so that nothing it asked for will be answered.
+    `policy` spares the run its look-up by `policy_hash`. `restored` says that the earlier run was
+    lost, so that nothing it asked for will be answered.
     """
 
     incident_id: str
     policy_hash: str
+    policy: Policy | None = None
     batch: AlertBatch
     dry_run: bool = False
     opened_at: datetime
