@@ -142,5 +142,7 @@ class DraftActivities:
         """Closings and holding lines go to who was told; all else to who is affected by now."""
         if moment in CLOSING or holding:
             return state.audience
-        rule = audience_rule(state, policy)
-        return await self._audiences.snapshot(state.id, rule, policy, self._clock())
+        rule, now, taken = audience_rule(state, policy), self._clock(), state.audience.audience_id
+        if taken is not None and await self._audiences.is_fresh(taken, rule, now):
+            return state.audience
+        return await self._audiences.snapshot(state.id, rule, policy, now)

@@ -116,6 +116,10 @@ class Audiences(Protocol):
         snapshot (same id) and never removes anybody."""
         ...
 
+    async def is_fresh(self, audience_id: str, rule: AudienceRule, now: datetime) -> bool:
+        """Whether this snapshot was taken under this rule within the last minute."""
+        ...
+
 
 # ------------------------------------------------------------------ drafts
 

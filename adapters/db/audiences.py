@@ -21,6 +21,8 @@ from domain.policy import Policy
 from domain.ports import AudienceRule
 
 UNKNOWN = "unknown"
+# So long a snapshot counts as taken just now: of a million customers it takes half a minute.
+FRESH = timedelta(minutes=1)
 _ORDER = text("SELECT pg_advisory_xact_lock(hashtextextended('audience/' || :incident, 0))")
 
 
@@ -58,6 +60,14 @@ class AudienceStore:
                 )
             )
         return judged.count(members.accounts, members.recipients, audience)
+
+    async def is_fresh(self, audience_id: str, rule: AudienceRule, now: datetime) -> bool:
+        """Whether this snapshot was taken under this rule within the last minute."""
+        statement = select(AudienceRow.rule).where(
+            AudienceRow.id == audience_id, AudienceRow.created_at > now - FRESH
+        )
+        async with self.engine.connect() as connection:
+            return await connection.scalar(statement) == rule_text(rule)
 
     async def _row(
         self,

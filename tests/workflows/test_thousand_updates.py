@@ -55,7 +55,7 @@ class Memory:
     """What PostgreSQL would keep: a thousand updates on a real one take minutes."""
 
     policy: Policy
-    runs: int = 0
+    runs: set[str] = field(default_factory=set)
     steps: int = 0
     versions: int = 0
     promises: dict[int, PromiseChange] = field(default_factory=dict)
@@ -89,7 +89,6 @@ class Memory:
         return f"words of {note_id}"
 
     async def by_hash(self, policy_hash: str) -> Policy:
-        self.runs += 1
         return self.policy
 
     def line(self, key: str, data: dict[str, str], locale: str = "en") -> str:
@@ -101,6 +100,7 @@ class Memory:
 
     @activity.defn(name="write_draft")
     async def write_draft(self, asked: DraftInput) -> Drafted:
+        self.runs.add(str(activity.info().workflow_run_id))
         self.versions += 1
         draft = asked.draft
         return Drafted(
@@ -169,7 +169,7 @@ async def test_a_thousand_updates_and_every_promise_kept(policy: Policy) -> None
         await handle.signal("alert_received", ALERTS)
         now: IncidentState = await handle.query("state", result_type=IncidentState)
         assert (now.watermark, now.updates) == (ALERTS.watermark, UPDATES)
-    assert memory.runs > 20
+    assert len(memory.runs) > 20
     assert [spec.n for spec in memory.broadcasts] == list(range(1, len(memory.broadcasts) + 1))
     promises = [memory.promises[n] for n in sorted(memory.promises)]
     assert [p.number for p in promises] == list(range(1, len(memory.broadcasts) + 1))

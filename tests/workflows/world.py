@@ -257,7 +257,11 @@ class World:
 
 
 async def storm(world: World, incident_id: str) -> None:
-    """Alert batches until the run continues as new."""
+    """Bursts of alert batches until the run continues as new.
+
+    Between two bursts it may: a run that is told something at every moment cannot, and the relay
+    tells one incident every two seconds at most.
+    """
     handle, first = world.handle(incident_id), await world.run_id(incident_id)
     watermark = 1_000
     while await world.run_id(incident_id) == first:
@@ -276,7 +280,7 @@ async def storm(world: World, incident_id: str) -> None:
                     sources=("generic",),
                 ),
             )
-            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
 
 
 @asynccontextmanager

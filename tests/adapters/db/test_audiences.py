@@ -185,6 +185,17 @@ async def test_the_same_rule_grows_and_never_removes(
     assert (before.recipients, after.recipients) == (1, 2)
 
 
+async def test_a_snapshot_is_fresh_for_a_minute_and_for_its_own_rule(
+    store: AudienceStore, add: Add, policy: Policy, now: datetime
+) -> None:
+    await add("eu", "payments", region="eu")
+    taken = await store.snapshot(INCIDENT, IN_EU, policy, now)
+    assert taken.audience_id is not None
+    assert await store.is_fresh(taken.audience_id, IN_EU, now + timedelta(seconds=59))
+    assert not await store.is_fresh(taken.audience_id, IN_EU, now + timedelta(seconds=60))
+    assert not await store.is_fresh(taken.audience_id, PAYMENTS, now)
+
+
 async def test_a_new_rule_makes_a_new_snapshot_with_the_old_members(
     store: AudienceStore, engine: AsyncEngine, add: Add, policy: Policy, now: datetime
 ) -> None:
