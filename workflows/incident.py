@@ -77,7 +77,6 @@ class Incident(Commands):
         )
         self._queue: deque[Queued] = deque()
         self._lines: deque[TimelineLine] = deque(start.lines, maxlen=RECENT_LINES)
-        self._steps_running = 0
         self._broadcasting: set[int] = set(start.broadcasting)
         self._armed: tuple[TimerKind, datetime] | None = None
         self._timer: asyncio.Task[None] | None = None
