@@ -1,12 +1,14 @@
 """One child process: start it, wait until it answers, stop it, kill it."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,12 +147,17 @@ class ChildProcess:
         self.wait(5)
 
 
+# Below what systems give to outgoing connections, one of which could take the port meanwhile.
+_PORTS = range(16_384, 32_768)
+
+
 def free_port(host: str = "127.0.0.1") -> int:
-    """A TCP port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port nobody listens on at this moment. Raises OSError if none is found."""
+    for port in random.sample(_PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((host, port))
+            return port
+    raise OSError(f"no free port on {host} among 100 tried from {_PORTS.start}")
 
 
 def port_answers(port: int, host: str = "127.0.0.1") -> bool:

@@ -7,7 +7,6 @@ import hmac
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ from typing import Any
 
 import httpx2
 import psycopg
+
+from runtime.processes import free_port
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 90
@@ -201,13 +202,6 @@ class Running:
 
     def _bearer(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.info['token']}"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager

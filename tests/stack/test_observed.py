@@ -14,7 +14,8 @@ import httpx2
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.stack.running import ROOT, free_port, running
+from runtime.processes import free_port
+from tests.stack.running import ROOT, running
 
 PRIVATE = ("anna@one.example", "Anna Ärmel", "payments of Anna fail")
 STORY = {
