@@ -21,7 +21,7 @@ from domain.policy import Policy
 from domain.ports import AudienceRule
 
 UNKNOWN = "unknown"
-# So long a snapshot counts as taken just now: of a million customers it takes half a minute.
+# So long a snapshot counts as taken just now; taking a big one is part of that time.
 FRESH = timedelta(minutes=1)
 _ORDER = text("SELECT pg_advisory_xact_lock(hashtextextended('audience/' || :incident, 0))")
 
