@@ -272,23 +272,61 @@ class People(Strict):
         return tuple(user for user, known in self.slack.items() if known == name)
 
 
-class Tone(Strict):
-    """Words that drafts are checked against, by locale.
+class Blame(Strict):
+    """Phrases that put the fault on whoever is named right after, or right before, them."""
 
-    `stop_words` are the small words that give a language away; `blame` are the phrases that,
-    beside one of `vendors`, put the fault on somebody else; `fix` announces a repair and `soon` is
-    a time that nobody can hold us to; `avoid` is a phrase and what to say instead; `greetings`
-    open a letter and `anyone` may follow one instead of a name.
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+
+
+class Span(Strict):
+    """How a language says a length of time: numbers in words, units, and words before them."""
+
+    ahead: tuple[str, ...] = ()
+    counts: dict[str, float] = Field(default_factory=dict)
+    units: dict[str, Duration] = Field(default_factory=dict)
+
+
+class Tone(Strict):
+    """Words that drafts are checked against, by locale; `domain/rules/phrases.py` says how.
+
+    `stop_words` are the small words that give a language away; `blame` puts the fault on one of
+    `vendors`; `fix` announces a repair, `soon` is a time that nobody can hold us to, and `unsure`
+    says that the time is not known; `avoid`, `overclaim` and `minimise` are phrases and what to say
+    instead; `residue` is what is left of a conversation with a model; `gaps` are words for
+    something still to be filled in; `unaffected` says that a thing works; `greetings` open a letter
+    and `anyone` may follow one instead of a name; `warm` may end with an exclamation mark;
+    `titles`, `given_names` and `surnames` give a person away, `places` (by region key, or `sites`)
+    a place; `products` are names with figures or capitals of their own; `counted` stands before a
+    figure that counts our own lines; `fixed` are figures of speech; `fractions` are shares in
+    words, as percentages; `zones` name a time zone.
     """
 
     stop_words: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     vendors: tuple[str, ...] = ()
-    blame: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    blame: dict[str, Blame] = Field(default_factory=dict)
     fix: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     soon: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    unsure: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    spans: dict[str, Span] = Field(default_factory=dict)
     avoid: dict[str, dict[str, str]] = Field(default_factory=dict)
+    overclaim: dict[str, dict[str, str]] = Field(default_factory=dict)
+    minimise: dict[str, dict[str, str]] = Field(default_factory=dict)
+    residue: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    gaps: tuple[str, ...] = ()
+    unaffected: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     greetings: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     anyone: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    warm: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+    given_names: tuple[str, ...] = ()
+    surnames: tuple[str, ...] = ()
+    places: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    products: tuple[str, ...] = ()
+    counted: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
+    fractions: dict[str, dict[str, float]] = Field(default_factory=dict)
+    zones: dict[str, str] = Field(default_factory=dict)
 
 
 # Shorter would delete what a running day still needs; what has no figure is kept for good.

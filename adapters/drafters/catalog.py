@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from adapters.drafters.times import full
+from domain.locales import nearest
 
 _FIELD = re.compile(r"\{(\w+)\}")
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
@@ -21,7 +22,8 @@ UNKNOWN = "?"
 class Words(BaseModel):
     """One `content/locales/<locale>.yaml`; `neutral_name` may be empty where a greeting needs none.
 
-    In `timeline`, a part in [brackets] is left out when one of its {fields} is not known.
+    In `timeline`, a part in [brackets] is left out when one of its {fields} is not known. In
+    `phrases`, `unnamed_region` is there where `regions` bring their own prepositions.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,17 +54,17 @@ class Catalog:
 
     def resolve(self, locale: str) -> str:
         """The locale itself, its language, or English."""
-        for name in (locale, re.split(r"[-_]", locale)[0].lower()):
-            if name in self._words:
-                return name
-        return "en"
+        return nearest(locale, self._words) or "en"
 
     def words(self, locale: str) -> Words:
         return self._words[self.resolve(locale)]
 
     def region(self, key: str, locale: str) -> str:
         """A region's name as it stands in a sentence; an unnamed one in capitals."""
-        return self.words(locale).regions.get(key, key.upper())
+        words = self.words(locale)
+        if key in words.regions:
+            return words.regions[key]
+        return words.phrases.get("unnamed_region", "{region}").format(region=key.upper())
 
     def stage(self, key: str, locale: str) -> str:
         return self.words(locale).stages.get(key, key)

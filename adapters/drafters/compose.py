@@ -14,15 +14,16 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
-from babel.lists import format_list
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup, escape
 
 from adapters.drafters.catalog import Catalog
+from adapters.drafters.lists import listed
 from adapters.drafters.markup import WITH_HTML, HtmlBody
-from adapters.drafters.times import babel_locale, instant, zone
+from adapters.drafters.times import instant, zone
 from domain.errors import Permanent
+from domain.locales import nearest
 from domain.message import (
     FOR_ALL,
     Channel,
@@ -63,9 +64,9 @@ class _Slotted:
         out = [self.parts[0]]
         for slot, part in zip(self.slots, self.parts[1:], strict=True):
             value = values[slot]
-            if not value and out[-1].endswith(" "):
-                # "Guten Tag ," where the language greets nobody in particular.
-                out[-1] = out[-1][:-1]
+            if not value:
+                # "Guten Tag ," and "Hola, :" where the language greets nobody in particular.
+                out[-1] = out[-1].rstrip(" ,")
             out += (value, part)
         return "".join(out)
 
@@ -298,8 +299,7 @@ class Composer:
             names = [n.get(locale) or next(iter(n.values())) for n in named]
             found = mail["why_default"]
             if names:
-                listed = format_list(names, locale=babel_locale(locale))
-                found = mail["why"].format(components=listed)
+                found = mail["why"].format(components=listed(names, locale))
             if len(self._whys) >= _CACHED:
                 self._whys.clear()
             self._whys[(locale, reason)] = found
@@ -315,7 +315,7 @@ class Composer:
 def _pick(draft: DraftVersion, channel: Channel, locale: str, policy: Policy) -> DraftText:
     """The text for a reader: in their locale, their language, the policy's first, or any."""
     texts = {t.locale: t for t in draft.texts if t.channel is channel}
-    for wanted in (locale, _language(locale), policy.locales[0]):
+    for wanted in (nearest(locale, texts), policy.locales[0]):
         if wanted in texts:
             return texts[wanted]
     if texts:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from babel.lists import format_list
 from babel.numbers import format_decimal
 
 from adapters.drafters.catalog import Catalog
+from adapters.drafters.lists import listed
 from domain.message import Channel, Facts
 from domain.policy import Policy
 from domain.rules.language import guess
@@ -25,11 +25,13 @@ _STAGES = ("suspected", "investigating", "identified", "monitoring", "resolved")
 
 @dataclass(frozen=True)
 class Brevity:
-    """How much is said: components named, sentences on impact, characters of each human note."""
+    """How much is said: components named, sentences on impact, characters of each human note,
+    and whether the regions are named."""
 
     components: int
     impacts: int
     note_chars: int
+    regions: bool = True
 
 
 # From everything to the bare minimum; a text takes the first that fits its channel. What a human
@@ -44,6 +46,7 @@ LEVELS = (
     Brevity(1, 1, 0),
     Brevity(1, 0, 0),
     Brevity(0, 0, 0),
+    Brevity(0, 0, 0, regions=False),
 )
 
 
@@ -100,6 +103,7 @@ class FactWords:
             "category": facts.category,
             "components": self.components(),
             "components_named": self._brevity.components > 0 and bool(self._names()),
+            "several": len(self._names()) > 1,
             "regions": self.regions(),
             "impacts": self.impacts(),
             "share": self.number("share_percent", percent=True),
@@ -170,15 +174,16 @@ class FactWords:
             phrase = "several_services" if len(names) > 1 else "our_service"
             return self._catalog.phrase(phrase, self.locale)
         if len(names) <= most:
-            return format_list(names, locale=self._babel)
-        listed = ", ".join(names[:most])
+            return listed(names, self.locale)
+        first = ", ".join(names[:most])
         left = len(names) - most
         phrase = "and_one_more" if left == 1 else "and_more"
-        return self._catalog.phrase(phrase, self.locale, list=listed, count=left)
+        return self._catalog.phrase(phrase, self.locale, list=first, count=left)
 
     def regions(self) -> str:
-        names = [self._catalog.region(r, self.locale) for r in self._facts.regions]
-        return format_list(names, locale=self._babel) if names else ""
+        keys = self._facts.regions if self._brevity.regions else ()
+        names = [self._catalog.region(key, self.locale) for key in keys]
+        return listed(names, self.locale)
 
     def impacts(self) -> list[str]:
         """What customers notice, one sentence per component, without repeats."""

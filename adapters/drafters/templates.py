@@ -85,7 +85,7 @@ class TemplateDrafter:
         part = "subject" if channel is Channel.EMAIL else "title"
         tolerable = None
         for brevity in LEVELS:
-            line = " ".join(self._render(facts, policy, channel, locale, brevity, part).split())
+            line = self._render(facts, policy, channel, locale, brevity, part).replace("\n", " ")
             if len(line) <= SUBJECT_SHOWN and brevity.components:
                 return line
             if len(line) <= SUBJECT_LIMIT and (tolerable is None or brevity.components):

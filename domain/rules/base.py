@@ -10,21 +10,35 @@ from functools import cached_property, lru_cache
 from urllib.parse import urlsplit
 
 from domain.message import Channel, DraftText, Facts, Finding
-from domain.policy import Policy
-from domain.rules.clock import named_zone
+from domain.policy import Component, Policy
+from domain.rules.calendar import WrittenDate, dates
+from domain.rules.clock import TimeOfDay, named_zone, times_of_day
+from domain.rules.known import known_minutes
+from domain.rules.phrases import SPACELESS, find, fold
 
 PLACEHOLDER = re.compile(r"\[\[([^\[\]\n]*)\]\]")
 KNOWN_PLACEHOLDER = re.compile(r"name|(?:time|link):\w+")
 _TAG = re.compile(r"<!--.*?-->|<[A-Za-z/!][^<>]*>", re.DOTALL)
 _ENTITY = re.compile(r"&(?:amp|lt|gt|quot|nbsp|#\d{1,5}|#x[0-9a-fA-F]{1,4});")
-_URL = re.compile(r"https?://[^\s<>\"')\]]+", re.IGNORECASE)
+_URL = re.compile(r"https?://[^\s<>\"')\]\uff08\uff09、。]+", re.IGNORECASE)
 _ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#34;": '"', "&#39;": "'"}
+# A full stop inside a word or a time ends no sentence.
+_SENTENCE = re.compile(
+    r"[^.!?\n。\uff01\uff1f]+(?:\.(?=\w)[^.!?\n。\uff01\uff1f]+)*[.!?。\uff01\uff1f]*"
+)
 SHOWN = 80
 
 
 def blank(text: str, pattern: re.Pattern[str]) -> str:
     """Replace matches by as many spaces, so that offsets stay true."""
     return pattern.sub(lambda m: " " * len(m[0]), text)
+
+
+def blank_spans(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """Replace pieces by as many spaces."""
+    for start, end in spans:
+        text = text[:start] + " " * (end - start) + text[end:]
+    return text
 
 
 def blank_words(text: str, words: Iterable[str]) -> str:
@@ -34,18 +48,19 @@ def blank_words(text: str, words: Iterable[str]) -> str:
     return text
 
 
-def whole_word(words: Iterable[str], suffix: str = "") -> re.Pattern[str] | None:
-    """Matches any of the words standing alone, whatever the case; None for no words."""
-    return _whole_word(tuple(words), suffix)
+def find_names(names: Iterable[str], text: str) -> Iterator[re.Match[str]]:
+    """Where one of the names stands alone, whatever the case; beside kana no gap is needed."""
+    pattern = _names(tuple(names))
+    return iter(()) if pattern is None else pattern.finditer(text)
 
 
-@lru_cache(maxsize=256)
-def _whole_word(words: tuple[str, ...], suffix: str) -> re.Pattern[str] | None:
-    listed = sorted({w for w in words if w}, key=len, reverse=True)
+@lru_cache(maxsize=64)
+def _names(names: tuple[str, ...]) -> re.Pattern[str] | None:
+    listed = sorted({w for w in names if w}, key=len, reverse=True)
     if not listed:
         return None
     joined = "|".join(re.escape(w).replace(r"\ ", r"\s+") for w in listed)
-    return re.compile(rf"(?<!\w)(?:{joined}){suffix}(?!\w)", re.IGNORECASE)
+    return re.compile(rf"(?<![^\W{SPACELESS}])(?:{joined})(?![^\W{SPACELESS}])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -63,11 +78,14 @@ class Passage:
     def channel(self) -> Channel:
         return self.draft.channel
 
-    @property
+    @cached_property
     def language(self) -> str:
-        """The locale as the policy's word lists name it."""
+        """The locale as the policy's word lists name it: `pt` and `pt-PT` read as `pt-BR`."""
+        known = self.policy.tone.stop_words
+        if self.draft.locale in known or self.draft.locale in self.policy.locales:
+            return self.draft.locale
         short = re.split(r"[-_]", self.draft.locale)[0].lower()
-        return self.draft.locale if self.draft.locale in self.policy.locales else short
+        return next((k for k in known if re.split(r"[-_]", k)[0].lower() == short), short)
 
     @cached_property
     def visible(self) -> str:
@@ -88,13 +106,47 @@ class Passage:
         return blank_words(text, [*self.own_names, self.policy.company.support_email])
 
     @cached_property
+    def folded(self) -> str:
+        """`words` as phrases are looked up in them."""
+        return fold(self.words)
+
+    @cached_property
+    def sentences(self) -> tuple[tuple[int, int], ...]:
+        """Where each sentence of `words` begins and ends."""
+        return tuple(m.span() for m in _SENTENCE.finditer(self.words))
+
+    @cached_property
+    def told(self) -> str:
+        """All that may hold times: without placeholders, links and figures of speech as 24/7."""
+        text = blank(blank(self.visible, PLACEHOLDER), _URL)
+        return blank_spans(text, (m.span() for m in find(self.policy.tone.fixed, fold(text))))
+
+    @cached_property
+    def times(self) -> tuple[TimeOfDay, ...]:
+        """The times of day that are written out."""
+        return times_of_day(self.told, self.policy.tone.zones)
+
+    @cached_property
+    def dates(self) -> tuple[WrittenDate, ...]:
+        """The dates that are written out, outside of the times."""
+        return tuple(dates(blank_spans(self.told, ((t.start, t.end) for t in self.times))))
+
+    @cached_property
+    def components(self) -> tuple[Component, ...]:
+        """Every component of the policy."""
+        return tuple(self.policy.component_list())
+
+    @cached_property
+    def minutes(self) -> tuple[float, ...]:
+        """Lengths of time that the facts and the policy let a text state."""
+        return known_minutes(self.facts, self.policy)
+
+    @cached_property
     def own_names(self) -> tuple[str, ...]:
         """Names that the facts and the policy let a text use."""
         names = [n for listed in self.facts.component_names.values() for n in listed]
-        known = self.policy.component_keys()
-        for key in self.facts.components:
-            if key in known:
-                component = self.policy.component(key)
+        for component in self.components:
+            if component.key in self.facts.components:
                 names += [*component.names.values(), *component.impact.values()]
         company = self.policy.company
         return (*names, *self.facts.names, company.name, *company.signature.values())

@@ -8,7 +8,8 @@ from datetime import UTC
 
 from domain.message import FOR_ALL, Channel, Finding, Moment
 from domain.rules.base import KNOWN_PLACEHOLDER, PLACEHOLDER, Passage
-from domain.rules.clock import times_of_day
+from domain.rules.internal import SEVERITY
+from domain.rules.phrases import fold, holds
 
 # The status page is the place itself, the banner has its own button, colleagues have the console.
 NEEDS_LINK = frozenset(
@@ -25,12 +26,14 @@ PROMISES = frozenset(
 )
 _LEFTOVER = re.compile(
     r"\{\{|\}\}|\{%|%\}|\[\[|\]\]|\b(?:TODO|FIXME|TBD|TBC)\b|\bX{3,}\b|\?{3,}"
-    r"|\blorem ipsum\b|\[(?:insert|your|name|time|date|link|company|customer)\b[^\]\n]*\]"
-    r"|\$\{[^}\n]*\}|%\((?:\w+)\)s",
+    r"|\blorem ipsum\b|\bdolor sit amet\b|\$\{[^}\n]*\}|%\((?:\w+)\)s|(?<![\w{])\{\w+\}(?![\w}])"
+    r"|\bXX\b|\bX\s?%|[\u3007\u25cb\u25cf]{2,}|_{3,}|\bN/A\b|\bundefined\b|\bNaN\b|\bNone\b(?=[.,;]|\s*$)"
+    # Words in brackets and capitals, as in [CAUSE] or [À COMPLÉTER].
+    r"|(?-i:\[[A-ZÀ-Ý][A-ZÀ-Ý _-]+\])",
     re.IGNORECASE,
 )
-_ANGLE = re.compile(r"<[A-Za-z][A-Za-z _-]{0,30}>")
-_P_NUMBER = re.compile(r"(?<![\w-])P[1-4](?![\w-])")
+_ANGLE = re.compile(r"<[^\W\d_][\w '\u2019-]{0,40}>")
+_BRACKETED = re.compile(r"[\[【\uff3b<({]([^\[\]【】\n<>(){}]{1,60})[\]】\uff3d>)}]")
 
 
 def status_link(p: Passage) -> Iterator[Finding]:
@@ -50,7 +53,7 @@ def next_update(p: Passage) -> Iterator[Finding]:
     if "[[time:next_update]]" in p.raw:
         return
     utc = due.astimezone(UTC)
-    if any(t.matches(utc, p.zones) for t in times_of_day(p.visible)):
+    if any(t.matches(utc, p.zones) for t in p.times):
         return
     yield p.finding("next_update", len(p.raw), "no next update", "add [[time:next_update]]")
 
@@ -72,6 +75,12 @@ def placeholders(p: Passage) -> Iterator[Finding]:
             if not _is_quoted(p, m[0]):
                 yield p.finding("placeholder", m.start(), m[0], "fill it in or leave it out")
 
+    for m in _BRACKETED.finditer(rest):
+        # "(to do)" may be said; "[to do]" is a gap.
+        gap = holds(p.policy.tone.gaps, fold(m[1])) and m[0][0] not in "({"
+        if gap and not _is_quoted(p, m[0]):
+            yield p.finding("placeholder", m.start(), m[0], "fill it in or leave it out")
+
 
 def _is_quoted(p: Passage, found: str) -> bool:
     """`<b>` in a human's note is shown as written, so it is no gap left by a template."""
@@ -86,5 +95,5 @@ def subject(p: Passage) -> Iterator[Finding]:
         return
     for m in re.finditer(r"[\r\n\x00-\x1f\u2028\u2029]", p.raw):
         yield p.finding("subject", m.start(), "line break", "one line")
-    for m in _P_NUMBER.finditer(p.raw):
+    for m in SEVERITY.finditer(p.raw):
         yield p.finding("subject", m.start(), m[0], "say what customers notice")

@@ -28,7 +28,8 @@ def fields(text: str) -> set[str]:
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_language_has_the_same_words(locale: str, section: str) -> None:
     english, other = (getattr(CATALOG.words(x), section) for x in ("en", locale))
-    assert other.keys() == english.keys()
+    # Where regions bring their own prepositions, one without a name needs a phrase.
+    assert other.keys() - {"unnamed_region"} == english.keys()
     for key, text in english.items():
         assert fields(other[key]) == fields(text), key
 

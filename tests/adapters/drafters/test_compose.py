@@ -112,6 +112,21 @@ def test_nobodys_name_leaves_no_gap(composer: Composer) -> None:
     assert compose(composer, draft, reader(name=" \r\n", locale="de")).text.startswith("Guten Tag,")
 
 
+@pytest.mark.parametrize(
+    ("reads", "name", "expected"),
+    [
+        ("es-MX", "Ada", "Hola, Ada:"), ("es", None, "Hola:"),
+        ("pt", "Ada", "Olá, Ada,"), ("pt-PT", None, "Olá,\n"),
+    ],
+)  # fmt: skip
+def test_a_greeting_keeps_its_commas(
+    composer: Composer, reads: str, name: str | None, expected: str
+) -> None:
+    texts = mail(), mail("Hola, [[name]]:", locale="es"), mail("Olá, [[name]],", locale="pt-BR")
+    out = compose(composer, draft_of(*texts), reader(name=name, locale=reads))
+    assert out.text.startswith(expected)
+
+
 def test_a_name_is_data(composer: Composer) -> None:
     evil = "<img src=x onerror=alert(1)>\r\nBcc: x@evil.example [[link:status]]\x01\x02"
     out = compose(composer, draft_of(mail()), reader(name=evil))
