@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from domain.message import Channel, DraftText, DraftVersion, Facts, Finding, Moment
 from domain.policy import Policy
-from domain.rules import disguise, internal, names, presence, traceable, wording
+from domain.rules import disguise, internal, names, presence, traceable, worded, wording
 from domain.rules.base import Passage, Rule
 from domain.rules.language import right_language
 from domain.rules.length import length
@@ -23,6 +23,7 @@ SENSITIVE: tuple[Rule, ...] = (
     internal.traces,
     internal.secrets,
     names.other_customers,
+    names.companies,
     wording.blame,
     wording.jargon,
 )
@@ -34,7 +35,11 @@ RULES: tuple[Rule, ...] = (
     presence.placeholders,
     traceable.times,
     traceable.numbers,
-    traceable.worded_numbers,
+    worded.lengths,
+    worded.shares,
+    worded.crowds,
+    worded.hundreds,
+    worded.days,
     names.components,
     names.regions,
     names.people,
@@ -44,6 +49,7 @@ RULES: tuple[Rule, ...] = (
     disguise.hidden,
     disguise.html_differs,
     wording.fix_promise,
+    wording.cause,
     wording.overclaim,
     wording.minimise,
     wording.tone,

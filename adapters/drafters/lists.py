@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 
 from babel.lists import format_list
 
@@ -12,10 +13,19 @@ from adapters.drafters.times import babel_locale
 _SOUNDS_LIKE_I = re.compile(r"[ií]|h[ií](?![ae])", re.IGNORECASE)
 
 
+def enumerated(names: Sequence[str], locale: str) -> str:
+    """The names one after the other, for a list that goes on."""
+    between: str = babel_locale(locale).list_patterns["standard"]["middle"]
+    return between.replace("{0}", "").replace("{1}", "").join(names)
+
+
 def listed(names: Sequence[str], locale: str) -> str:
     """The names as a list in words; empty for none."""
-    if not names:
-        return ""
+    return _listed(tuple(names), locale) if names else ""
+
+
+@lru_cache(maxsize=1024)
+def _listed(names: tuple[str, ...], locale: str) -> str:
     tongue, last = babel_locale(locale), names[-1]
     text: str = format_list(names, locale=tongue)
     if tongue.language == "es" and len(names) > 1 and _SOUNDS_LIKE_I.match(last):

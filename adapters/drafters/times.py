@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -46,9 +46,17 @@ def instant(
 
     `dated` puts the date in front always; `exact` adds the seconds of a time that has some.
     """
-    where, tongue = zone(zone_name), babel_locale(locale)
-    local, utc = at.astimezone(where), at.astimezone(UTC)
-    dated = dated or local.date() != now.astimezone(where).date()
+    today = now.astimezone(zone(zone_name)).date()
+    return _instant(at.astimezone(UTC), locale, zone_name, today, dated, exact)
+
+
+# A broadcast asks for the same few instants once per zone and language, for each of its texts.
+@lru_cache(maxsize=8192)
+def _instant(
+    utc: datetime, locale: str, zone_name: str, today: date, dated: bool, exact: bool
+) -> str:
+    tongue, local = babel_locale(locale), utc.astimezone(zone(zone_name))
+    dated = dated or local.date() != today
     if not local.utcoffset():
         return f"{_written(utc, tongue, dated, exact)} UTC"
     here = f"{_written(local, tongue, dated, exact)} {_abbreviation(local, tongue)}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, tzinfo
 
 _MONTHS = (
     "january jan januar janvier janv enero ene janeiro januari gennaio gen jänner",
@@ -24,8 +24,7 @@ _MONTHS = (
 _NUMBER_OF = {name: i for i, names in enumerate(_MONTHS, 1) for name in names.split()}
 _NAMES = "|".join(sorted(_NUMBER_OF, key=len, reverse=True))
 _DATE = re.compile(
-    # A figure or the first letter of a month; other places of the text are passed at a glance.
-    r"(?=\d|(?<!\w)[adefgijlmnos])(?:(?P<yj>\d{4})年(?:(?P<mj>\d{1,2})月(?:(?P<dj>\d{1,2})日)?)?"
+    r"(?:(?P<yj>\d{4})年(?:(?P<mj>\d{1,2})月(?:(?P<dj>\d{1,2})日)?)?"
     r"|(?P<mk>\d{1,2})月(?P<dk>\d{1,2})日|(?<![\d.,月])(?P<dl>\d{1,2})日(?!間|以内|前|後|連続)"
     r"|(?<!\d)(?P<iso>\d{4}-\d{2}-\d{2})(?=T|\D|$)"
     r"|(?<![\d.])(?P<d1>\d{1,2})(?:st|nd|rd|th|er|º|°|\.)?\s(?:of\s|de\s)?"
@@ -39,6 +38,10 @@ _DATE = re.compile(
 )
 
 
+_START = re.compile(r"\d+|[^\W\d_]+")
+_FIGURE = re.compile(r"\d+")
+
+
 @dataclass(frozen=True)
 class WrittenDate:
     """A date in a text; parts may be missing, and day and month may be told both ways."""
@@ -48,18 +51,30 @@ class WrittenDate:
     text: str
     readings: tuple[tuple[int | None, int | None, int | None], ...]
 
-    def matches(self, at: datetime) -> bool:
-        """Whether it is the date of the instant somewhere on earth."""
-        days = {(at.astimezone(UTC) + timedelta(hours=h)).date() for h in (-12, 0, 14)}
+    def matches(self, at: datetime, zones: Iterable[tzinfo]) -> bool:
+        """Whether it is the date of the instant in one of the zones."""
+        days = {at.astimezone(zone).date() for zone in zones}
         return any(_same(reading, day) for reading in self.readings for day in days)
 
 
-def dates(text: str) -> Iterator[WrittenDate]:
-    """Every date written in a text."""
-    for m in _DATE.finditer(text):
+def dates(text: str, words: Iterable[str]) -> Iterator[WrittenDate]:
+    """Every date written in a text; `words` are its words in small letters."""
+    for m in _written(text, not _NUMBER_OF.keys().isdisjoint(words)):
         readings = _readings({k: v for k, v in m.groupdict().items() if v is not None})
         if all(1 <= (month or 1) <= 12 and 1 <= (day or 1) <= 31 for _, month, day in readings[:1]):
             yield WrittenDate(m.start(), m.end(), m[0].strip(), tuple(readings))
+
+
+def _written(text: str, named: bool) -> Iterator[re.Match[str]]:
+    """Every form begins with a figure or the name of a month: only there it is tried."""
+    end = 0
+    for start in (_START if named else _FIGURE).finditer(text):
+        if start.start() < end or not (start[0][0].isdigit() or start[0].lower() in _NUMBER_OF):
+            continue
+        m = _DATE.match(text, start.start())
+        if m is not None:
+            end = m.end()
+            yield m
 
 
 def _readings(g: dict[str, str]) -> Sequence[tuple[int | None, int | None, int | None]]:

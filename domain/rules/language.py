@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
@@ -13,6 +14,10 @@ _WORD = re.compile(r"[^\W\d_]+")
 _KANA = re.compile("[\u3041-\u309f\u30a1-\u30ff\uff66-\uff9f]")
 # Kana and ideographs: Japanese mixes both.
 _JAPANESE = re.compile("[\u3041-\u309f\u30a1-\u30ff\u3400-\u9fff\uff66-\uff9f]")
+# More of them in a row than a name has.
+_SENTENCE_OF_KANA = re.compile("[\u3041-\u30ff\u3400-\u9fff]{10,}")
+# As many ideographs without kana between them are Chinese.
+_NO_KANA = re.compile("[\u3400-\u9fff]{14,}|[\u3400-\u9fff]{6,}[\uff0c,][\u3400-\u9fff]{8,}")
 _NOT_LATIN = re.compile("[^\\W\\d_A-Za-z\u00aa-\u024f\u1e00-\u1eff]")
 # Fewer hits than this prove nothing: a name or a quoted word can look foreign.
 _ENOUGH = 3
@@ -61,15 +66,34 @@ def right_language(p: Passage) -> Iterator[Finding]:
     if _wrong_script(text, stop_words[own]):
         yield p.finding("language", 0, f"not in {own!r}", f"write this text in {own!r}")
         return
-    for other, listed in stop_words.items():
-        if other == own:
-            continue
+    strange = (_NO_KANA if _in_kana(stop_words[own]) else _SENTENCE_OF_KANA).search(text)
+    if strange is not None:
+        said = f"write this text in {own!r}"
+        yield p.finding("language", strange.start(), strange[0], said)
+        return
+    masks = Counter(mask for _, mask in p.small_words)
+    for other in stop_words:
         # Neighbours such as French and Italian share small words: those prove nothing.
-        apart = {own: _without(stop_words[own], listed), other: _without(listed, stop_words[own])}
-        counted = scores(text, apart)
-        if counted[other] >= _ENOUGH and counted[other] > counted[own]:
+        mine, theirs = apart(masks, p, own, other)
+        if theirs >= _ENOUGH and theirs > mine + _kana(p, text, own):
             yield p.finding("language", 0, f"reads like {other!r}", f"write this text in {own!r}")
             return
+
+
+def apart(masks: Mapping[int, int], p: Passage, own: str, other: str) -> tuple[int, int]:
+    """How many small words are of one language and not of the other, and the reverse."""
+    listed = list(p.lists.tone.stop_words)
+    mine, theirs = 1 << listed.index(own), 1 << listed.index(other)
+    return (
+        sum(n for mask, n in masks.items() if mask & mine and not mask & theirs),
+        sum(n for mask, n in masks.items() if mask & theirs and not mask & mine),
+    )
+
+
+def _kana(p: Passage, text: str, own: str) -> int:
+    """Small words in kana, which stand inside of others."""
+    unspaced = _split(p.lists.tone.stop_words[own])[1]
+    return len(unspaced.findall(text)) if unspaced is not None else 0
 
 
 def _wrong_script(text: str, own_words: Sequence[str]) -> bool:
@@ -90,15 +114,6 @@ def _reads_japanese(text: str) -> bool:
         return False
     # Names in Latin letters are long, and a Japanese word quoted elsewhere is short.
     return len(_JAPANESE.findall(text)) * 4 > sum(map(len, _WORD.findall(text)))
-
-
-def _without(listed: Sequence[str], shared: Sequence[str]) -> tuple[str, ...]:
-    return _difference(tuple(listed), tuple(shared))
-
-
-@lru_cache(maxsize=256)
-def _difference(listed: tuple[str, ...], shared: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(w for w in listed if w not in shared)
 
 
 def _in_kana(listed: Sequence[str]) -> bool:

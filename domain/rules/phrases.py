@@ -8,7 +8,7 @@ spaces and apostrophes make no difference. Scripts without spaces have no word b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 _SAME = str.maketrans(
@@ -40,61 +40,53 @@ def key(word: str) -> str:
     return fold(word)
 
 
-def find(phrases: Iterable[str], folded: str) -> Iterator[re.Match[str]]:
-    """Where one of the phrases stands in a folded text."""
-    found, set_aside = _compiled(tuple(phrases))
-    if found is None:
-        return iter(())
-    if set_aside is not None:
-        folded = set_aside.sub(lambda m: " " * len(m[0]), folded)
-    return found.finditer(folded)
-
-
 def holds(phrases: Iterable[str], folded: str) -> bool:
-    """Whether a folded text holds one of the phrases."""
-    return next(find(phrases, folded), None) is not None
+    """Whether a short folded text holds one of the phrases."""
+    pattern = joined(tuple(phrases))
+    return pattern is not None and pattern.search(folded) is not None
 
 
 def meaning(listed: Mapping[str, str], found: str) -> str:
     """What the list says of a phrase that was found by it."""
+    return listed[phrase_of(listed, found)]
+
+
+def phrase_of(listed: Iterable[str], found: str) -> str:
+    """The phrase of the list by which something was found, the longest where there are more."""
     alike = (k for k in listed if key(k)[:1] in (found[:1], "*"))
-    matching = (k for k in alike if _single(k).fullmatch(found))
-    return listed[max(matching, key=len)]
+    return max((k for k in alike if _is_whole(k, found)), key=len)
 
 
-@lru_cache(maxsize=512)
-def _compiled(
-    phrases: tuple[str, ...],
-) -> tuple[re.Pattern[str] | None, re.Pattern[str] | None]:
-    listed = sorted({p for p in phrases if p.strip("-* ")}, key=len, reverse=True)
-    return (
-        _joined([p for p in listed if not p.startswith("-")]),
-        _joined([p[1:] for p in listed if p.startswith("-")]),
-    )
+def _is_whole(phrase: str, found: str) -> bool:
+    pattern = joined((phrase,), whole=True)
+    return pattern is not None and pattern.fullmatch(found) is not None
 
 
 @lru_cache(maxsize=4096)
-def _single(phrase: str) -> re.Pattern[str]:
-    return re.compile(_source(phrase))
+def joined(phrases: tuple[str, ...], whole: bool = False) -> re.Pattern[str] | None:
+    """A pattern that finds any of the phrases, the longest first; `whole` leaves edges open."""
+    listed = sorted({p for p in phrases if p.strip("-* ")}, key=len, reverse=True)
+    if not listed:
+        return None
+    edge = "" if whole else rf"(?<![^\W{SPACELESS}])"
+    return re.compile(
+        "|".join(source(p) if begins_spaceless(p) else edge + source(p) for p in listed)
+    )
 
 
-def _joined(phrases: list[str]) -> re.Pattern[str] | None:
-    """Grouped by their first letter, so that most places of a text are passed at a glance."""
-    spaced = [p for p in phrases if not _SPACELESS.match(p)]
-    groups: dict[str, list[str]] = {}
-    for phrase in spaced:
-        groups.setdefault(_source(phrase)[:1], []).append(_source(phrase))
-    parts = []
-    plain = [f"(?:{'|'.join(g)})" for first, g in groups.items() if first != "\\"]
-    plain += groups.get("\\", [])
-    if plain:
-        parts.append(rf"(?<![^\W{SPACELESS}])(?:{'|'.join(plain)})")
-    parts += [_source(p) for p in phrases if _SPACELESS.match(p)]
-    return re.compile("|".join(parts)) if parts else None
+def begins_spaceless(phrase: str) -> bool:
+    """Whether a phrase begins in a script that has no spaces between words."""
+    return _SPACELESS.match(phrase) is not None
 
 
-def _source(phrase: str) -> str:
+@lru_cache(maxsize=8192)
+def source(phrase: str) -> str:
+    """The expression for a phrase, with its right edge."""
     folded = fold(" ".join(phrase.split()))
-    source = re.escape(folded).replace(r"\ \.\.\.\ ", _GAP).replace(r"\*", r"\w*")
-    source = source.replace(r"\.\.\.", ".{0,30}?").replace(r"\ ", r"\s{1,3}")
-    return source if _SPACELESS.match(folded[-1]) else rf"{source}(?![^\W{SPACELESS}])"
+    return _source(folded)
+
+
+def _source(folded: str) -> str:
+    found = re.escape(folded).replace(r"\ \.\.\.\ ", _GAP).replace(r"\*", r"\w*")
+    found = found.replace(r"\.\.\.", ".{0,30}?").replace(r"\ ", r"\s{1,3}")
+    return found if _SPACELESS.match(folded[-1]) else rf"{found}(?![^\W{SPACELESS}])"

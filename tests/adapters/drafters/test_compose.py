@@ -159,6 +159,25 @@ def test_the_shell_holds_the_body_and_a_preheader(composer: Composer) -> None:
     assert "?a=1&amp;b=2" in out.html and "?a=1&b=2" not in out.html
 
 
+@pytest.mark.parametrize(
+    ("lead", "shown"),
+    [
+        ("決済処理の問題が発生しております。" * 12, "決済処理の問題が発生しております。" * 8 + "…"),
+        ("We see errors. " * 12 + "End.", "We see errors. " * 9 + "We…"),
+        ("See https://status.acme.example/" + "a" * 200, "See…"),
+    ],
+)
+def test_a_preheader_ends_at_a_pause(composer: Composer, lead: str, shown: str) -> None:
+    html = compose(composer, draft_of(mail(f"Hello [[name]],\n\n{lead}")), reader()).html
+    assert html is not None and f"{shown}</div>" in html
+
+
+def test_a_long_name_keeps_its_letters_whole(composer: Composer) -> None:
+    name = "a" + "e\u0301" * 80
+    out = compose(composer, draft_of(mail("Hello [[name]],")), reader(name=name))
+    assert out.text.startswith("Hello a" + "e\u0301" * 49 + ",")
+
+
 def test_a_mail_written_without_html_gets_the_same_words_as_html(composer: Composer) -> None:
     draft = draft_of(mail("Hello [[name]],\n\na < b, see [[link:status]]", html=None))
     message = compose(composer, draft, reader(name="Ada"))

@@ -14,7 +14,7 @@ import yaml
 
 from adapters.drafters.catalog import Catalog
 from adapters.drafters.facts import LEVELS, FactWords
-from adapters.drafters.lists import listed
+from adapters.drafters.lists import enumerated, listed
 from adapters.drafters.templates import TemplateDrafter
 from domain.locales import nearest
 from domain.message import Channel, DraftText, Facts, Moment
@@ -46,6 +46,8 @@ NUMBERS = {
 }  # fmt: skip
 PLACEHOLDER = re.compile(r"\[\[(?:name|\w+:\w+)\]\]")
 FIGURE = re.compile(r"\d+(?:[.,\u00a0\u202f]\d+)*")
+# Where regions bring their own prepositions, or a list its own endings, in one language only.
+OWN = {"unnamed_region", "and_more_affected", "and_one_more_affected"}
 TIGHT = {Channel.SMS, Channel.SOCIAL, Channel.IN_APP}
 
 
@@ -102,15 +104,17 @@ def test_every_template_and_word_is_there(locale: str) -> None:
             yaml.safe_load((CONTENT / folder / f"{name}.yaml").read_text("utf-8"))
             for name in ("en", locale)
         )
-        # Where regions bring their own prepositions, one without a name needs a phrase.
-        other.get("phrases", {}).pop("unnamed_region", None)
+        for own in OWN:
+            other.get("phrases", {}).pop(own, None)
         assert keys(other) == keys(english), folder
     assert locale in POLICY.company.signature
     for component in POLICY.component_list():
         if component.visible:
             assert locale in component.names and locale in component.impact, component.key
-    for table in (POLICY.jargon, POLICY.tone.stop_words, POLICY.tone.greetings, POLICY.tone.fix):
+    for table in (POLICY.jargon, POLICY.tone.stop_words, POLICY.tone.fix):
         assert locale in table
+    # Japanese puts its courtesy behind the name.
+    assert locale in POLICY.tone.greetings or locale == "ja"
 
 
 @pytest.mark.parametrize("locale", OTHERS)
@@ -151,6 +155,8 @@ async def test_french_spaces_do_not_break_and_cost_no_sms(moment: Moment) -> Non
         ("fr", ("uk",), "dans la région UK"),
         ("es", ("apac", "uk"), "en Asia-Pacífico y en la región UK"),
         ("pt-BR", ("us", "apac"), "nos Estados Unidos e na Ásia-Pacífico"),
+        ("it", ("us", "eu"), "negli Stati Uniti e in Europa"),
+        ("it", ("uk",), "nella regione UK"),
         ("en", ("uk",), "UK"),
     ],
 )
@@ -196,3 +202,33 @@ def test_pages_are_in_every_language_and_write_their_dates() -> None:
     assert words("fr").moment(at) == "21 nov. 2026, 14:05\u00a0UTC"
     assert words("es").moment(at) == "21 nov 2026, 14:05\u00a0UTC"
     assert words("pt-BR").moment(at) == "21 de nov. de 2026, 14:05\u00a0UTC"
+
+
+@pytest.mark.parametrize(
+    ("names", "locale", "expected"),
+    [
+        (("API", "Login"), "de", "API, Login"),
+        (("決済処理", "API"), "ja", "決済処理、API"),
+        (("API",), "fr", "API"),
+        ((), "fr", ""),
+    ],
+)
+def test_a_list_that_goes_on_has_no_and(names: tuple[str, ...], locale: str, expected: str) -> None:
+    assert enumerated(names, locale) == expected
+
+
+@pytest.mark.parametrize("locale", OTHERS)
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_no_english_is_left(moment: Moment, locale: str) -> None:
+    for what in cases(moment):
+        english, other = await write(what, "en"), await write(what, locale)
+        for channel, text in other.items():
+            theirs = {english[channel].subject, *sentences(english[channel].text)}
+            left = theirs & {text.subject, *sentences(text.text)} - {None}
+            # "API: API" is a name in every language, and so is a placeholder.
+            assert not [s for s in left if s and len(re.findall(r"[A-Za-z]{2,}", s)) > 2], left
+
+
+def sentences(text: str) -> set[str]:
+    bare = PLACEHOLDER.sub("", text)
+    return {s.strip() for s in re.split(r"[\n.:\uff1a。]", bare)}
