@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
@@ -25,6 +26,9 @@ from activities.sending import Composer, Job, for_everybody
 from domain.errors import NotFound, Refused
 from domain.message import FOR_ALL, Channel, DraftVersion
 from domain.ports import BroadcastSpec, ChannelCounts, Clock, Drafts, Policies, Sender
+
+# Texts of one draft in all languages are some tens of kilobytes.
+REMEMBERED_DRAFTS = 64
 
 
 class OpenedBroadcast(BaseModel):
@@ -70,6 +74,7 @@ class DeliverActivities:
         self._round_seconds = round_seconds
         self._lease_seconds = lease_seconds
         self._budgets: dict[Channel, Budget] = {}
+        self._approved: OrderedDict[tuple[str, int, str], DraftVersion] = OrderedDict()
 
     @activity.defn(name="open_broadcast")
     async def open_broadcast(self, spec: BroadcastSpec) -> OpenedBroadcast:
@@ -127,7 +132,14 @@ class DeliverActivities:
         return OpenedBroadcast(broadcast_id=work.broadcast_id, counts=counts)
 
     async def _draft(self, spec: BroadcastSpec) -> DraftVersion:
-        """The approved texts; what was approved is what the hash says, nothing else leaves."""
+        """The approved texts; what was approved is what the hash says, nothing else leaves.
+
+        Found right once they stay right, so a broadcast's rounds on all its channels read them
+        once.
+        """
+        key = (spec.incident_id, spec.version, spec.hash)
+        if key in self._approved:
+            return self._approved[key]
         try:
             draft = await self._drafts.load(spec.incident_id, spec.version)
         except NotFound as error:
@@ -138,4 +150,7 @@ class DeliverActivities:
                 type="superseded",
                 non_retryable=True,
             )
+        self._approved[key] = draft
+        if len(self._approved) > REMEMBERED_DRAFTS:
+            self._approved.popitem(last=False)
         return draft

@@ -19,14 +19,16 @@ from domain.policy import Policy
 from domain.ports import BroadcastSpec, ChannelCounts, Claim, Outcome, Remaining
 from domain.signal import Severity
 
-# A crash may leave this many rows of a channel per worker in doubt. Three lanes share them: while
-# one sends its batch, another has its own written and the third leases the next.
+# A crash may leave this many rows of a channel per worker in doubt. Two lanes share them: while
+# one sends its batch, the other has its own written and leases the next.
 IN_FLIGHT = 50
-LANES = 3
+LANES = 2
 BATCH = IN_FLIGHT // LANES
 LEASE_SECONDS = 60.0
 ROUND_SECONDS = 300.0
 RECOVER_EVERY = 10.0
+# The first mails are not kept waiting by a look for what a dead worker left behind.
+FIRST_RECOVERY = 1.0
 
 
 class DeliverInput(BaseModel):
@@ -151,7 +153,7 @@ class Round:
         self.rate = job.delivery.rate_per_minute.get(job.channel)
         self.on_unknown = job.delivery.on_unknown.get(job.channel, "hold")
         self.priority = Severity(job.spec.severity).rank
-        self.recovered_at = float("-inf")
+        self.recovered_at = time.monotonic() - RECOVER_EVERY + FIRST_RECOVERY
         self.verdict: DeliverResult | None = None
         self.turns: set[asyncio.Task[int]] = set()
         self.stopping = False

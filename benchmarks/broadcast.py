@@ -181,7 +181,7 @@ async def _broadcast(world: World, spec: BroadcastSpec, number: int) -> float:
         Broadcast.run,
         spec,
         id=names.broadcast_workflow_id(spec.incident_id, spec.n),
-        task_queue=names.QUEUE_INCIDENTS,
+        task_queue=names.QUEUE_DELIVERY,
     )
     took = time.perf_counter() - began
     if result.totals.sent != number or result.totals.resent:

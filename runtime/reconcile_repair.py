@@ -25,6 +25,7 @@ from workflows.names import (
     BROADCAST,
     INCIDENT,
     POST_MORTEM,
+    QUEUE_DELIVERY,
     QUEUE_INCIDENTS,
     broadcast_workflow_id,
     incident_workflow_id,
@@ -186,7 +187,7 @@ class Repair:
             workflow,
             argument,
             id=workflow_id,
-            task_queue=QUEUE_INCIDENTS,
+            task_queue=QUEUE_DELIVERY if workflow == BROADCAST else QUEUE_INCIDENTS,
             # A run that was terminated or failed may be followed, one that came to its end not.
             id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
             # With a message FAIL is not offered; a run that is there may get it twice without harm.

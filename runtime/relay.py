@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -125,6 +125,8 @@ class Relay:
         self._intake = intake
         self._link = link
         self._policy = policy
+        # Found once: it takes as long as telling an incident.
+        self._known = {policy.hash: policy}
         self._now = now
         self._clock = clock
         self._told: dict[str, _Told] = {}
@@ -145,7 +147,7 @@ class Relay:
                 if untold is not None:
                     # That of the alert which opened the incident, whoever carries it now.
                     with bound_contextvars(correlation_id=untold.correlation_id):
-                        await _tell(client, untold, self._policy, seconds)
+                        await _tell(client, untold, self._known, seconds)
         except WorkflowAlreadyStartedError:
             await self._release(incident_id)
         except RunNotFound as error:
@@ -216,11 +218,13 @@ async def _is_over(client: Client, incident_id: str, seconds: float) -> bool:
     return found.status is WorkflowExecutionStatus.COMPLETED
 
 
-async def _tell(client: Client, untold: Untold, policy: Policy, seconds: float) -> None:
+async def _tell(
+    client: Client, untold: Untold, known: Mapping[str, Policy], seconds: float
+) -> None:
     if untold.recorded:
         await _tell_again(client, untold, seconds)
     else:
-        await _start(client, untold, policy, seconds)
+        await _start(client, untold, known, seconds)
     log.info(
         "incident_told",
         incident_id=untold.incident_id,
@@ -241,11 +245,13 @@ async def _tell_again(client: Client, untold: Untold, seconds: float) -> None:
         raise
 
 
-async def _start(client: Client, untold: Untold, policy: Policy, seconds: float) -> None:
+async def _start(
+    client: Client, untold: Untold, known: Mapping[str, Policy], seconds: float
+) -> None:
     start = IncidentStart(
         incident_id=untold.incident_id,
         policy_hash=untold.policy_hash,
-        policy=policy if policy.hash == untold.policy_hash else None,
+        policy=known.get(untold.policy_hash),
         batch=untold.batch,
         dry_run=untold.dry_run,
         opened_at=untold.opened_at,

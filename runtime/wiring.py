@@ -61,6 +61,12 @@ GRACE = timedelta(seconds=4)
 
 Activity = Callable[..., Any]
 
+WORKFLOWS: Mapping[str, Sequence[type]] = {
+    # Broadcasts that began before 0.3.0 go on where they began.
+    names.QUEUE_INCIDENTS: (Incident, PostMortem, Broadcast),
+    names.QUEUE_DELIVERY: (Broadcast,),
+}
+
 
 def utc_now() -> datetime:
     """The present instant, aware."""
@@ -223,12 +229,12 @@ def build_workers(
     queues: Sequence[str],
     version: WorkerDeploymentConfig | None = None,
 ) -> list[Worker]:
-    """One worker per task queue; workflows run on the incidents queue only."""
+    """One worker per task queue."""
     return [
         Worker(
             client,
             task_queue=queue,
-            workflows=[Incident, Broadcast, PostMortem] if queue == names.QUEUE_INCIDENTS else [],
+            workflows=WORKFLOWS.get(queue, ()),
             activities=steps.by_queue[queue],
             workflow_runner=sandbox_runner(),
             graceful_shutdown_timeout=GRACE,

@@ -47,6 +47,8 @@ async def broadcast(spec: BroadcastSpec) -> None:
             names.BROADCAST,
             spec,
             id=names.broadcast_workflow_id(spec.incident_id, spec.n),
+            # Where its activities run: a worker then takes them up without asking for them.
+            task_queue=names.QUEUE_DELIVERY,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             static_summary=f"{spec.moment} to {', '.join(spec.channels)}",
         )

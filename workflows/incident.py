@@ -90,8 +90,9 @@ class Incident(Commands):
 
     @workflow.run
     async def run(self, start: IncidentStart) -> StatusView:
-        # Runs that began before 0.2.0 go on as they began.
+        # Runs that began before a release go on as they began.
         self._since_0_2 = workflow.patched("since-0.2.0")
+        self._since_0_3 = workflow.patched("since-0.3.0")
         self._policy = start.policy or await self._load_policy()
         if start.state is not None:
             self._view.show(self._state)
@@ -187,6 +188,8 @@ class Incident(Commands):
     async def _process(self, queued: Queued) -> None:
         """One step: plan, record it, then carry it out, so that nothing is sent unrecorded."""
         event, now = queued.event, workflow.now()
+        if self._since_0_3 and self._knows(event):
+            return
         if isinstance(event, RecordsLost):
             self._state, actions = mend(self._state, event, now, self._policy)
         else:
@@ -194,6 +197,14 @@ class Incident(Commands):
             self._state, actions = plan(self._state, event, now, self._policy)
         await self._take_step(actions, now)
         queued.done = True
+
+    def _knows(self, event: Event | RecordsLost) -> bool:
+        """Whether alerts were told before: those a run is started with come as a signal too."""
+        return (
+            isinstance(event, AlertsReceived)
+            and event.batch.watermark <= self._state.watermark
+            and self._state.steps > 0
+        )
 
     async def _resume(self) -> None:
         """The first step after the run before was lost: ask again for what it waited for."""

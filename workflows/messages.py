@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain.incident import (
     Decided,
@@ -58,6 +58,28 @@ class IncidentStart(Message):
     broadcasting: tuple[int, ...] = ()
     queue: tuple[Event, ...] = ()
     restored: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _share_policy(cls, given: Any) -> Any:
+        # A thousand open incidents would hold, and read, the same long policy a thousand times.
+        if isinstance(given, dict) and isinstance(given.get("policy"), dict):
+            known = _POLICIES.get(given.get("policy_hash", ""))
+            if known is not None:
+                return {**given, "policy": known}
+        return given
+
+    def model_post_init(self, _: Any) -> None:
+        """Remember the policy for the runs that come after."""
+        policy = self.policy
+        if policy is None or self.policy_hash in _POLICIES:
+            return
+        if policy.hash == self.policy_hash:
+            _POLICIES[self.policy_hash] = policy
+
+
+# By hash: as many as were changed while this process ran.
+_POLICIES: dict[str, Policy] = {}
 
 
 class DecideInput(Message):

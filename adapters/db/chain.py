@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.db.models import AuditRow
@@ -18,8 +18,8 @@ CHAIN_LOCK = 0x464F5245
 _LOCK = text("SELECT pg_advisory_xact_lock(:key)")
 HEAD = select(AuditRow.seq, AuditRow.hash).order_by(AuditRow.seq.desc()).limit(1)
 GENESIS = bytes(32)
-# The same as `append_in` in one statement, for a caller who holds the chain already. What `link`
-# gives is the entry's canonical form up to its number, which comes last.
+# One entry, by a caller who holds the chain. What `link` gives is its canonical form up to the
+# number, which comes last.
 LINK = f"""
     INSERT INTO audit_log (seq, at, kind, actor, incident_id, body, prev_hash, hash)
     SELECT h.seq + 1, :at, :kind, :actor, :incident, cast(:body AS jsonb), h.hash,
@@ -30,6 +30,7 @@ LINK = f"""
                (SELECT seq, hash FROM audit_log ORDER BY seq DESC LIMIT 1) newest ON true) h
     RETURNING seq
 """
+_LINK = text(LINK)
 
 Plain = str | int | bool | None | list["Plain"] | dict[str, "Plain"]
 
@@ -49,23 +50,8 @@ async def append_in(
     """
     # A statement of its own: the next one must see what was committed during the wait.
     await conn.execute(_LOCK, {"key": CHAIN_LOCK})
-    row = (await conn.execute(HEAD)).first()
-    seq, previous = (row.seq + 1, bytes(row.hash)) if row else (1, GENESIS)
-    content = {str(k): plain(v) for k, v in body.items()}
-    digest = entry_hash(previous, seq, at, kind, actor, incident_id, content)
-    await conn.execute(
-        insert(AuditRow).values(
-            seq=seq,
-            at=at,
-            kind=kind,
-            actor=actor,
-            incident_id=incident_id,
-            body=content,
-            prev_hash=previous,
-            hash=digest,
-        )
-    )
-    return seq
+    added = await conn.execute(_LINK, link(kind, actor, body, at, incident_id))
+    return int(added.scalar_one())
 
 
 def link(

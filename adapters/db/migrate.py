@@ -8,6 +8,7 @@ old program, not undoing the schema.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 from alembic import command
@@ -21,6 +22,7 @@ from adapters.db.engine import make_sync_engine
 CONFIG = Path(__file__).with_name("alembic.ini")
 # Any number that nothing else in the database uses as an advisory lock.
 LOCK = 4_607_182_418
+ASK_AGAIN_SECONDS = 0.2
 
 
 def upgrade(database_url: str) -> None:
@@ -30,7 +32,9 @@ def upgrade(database_url: str) -> None:
     try:
         # Autocommit: a lock holder inside a transaction would block CREATE INDEX CONCURRENTLY.
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as lock:
-            lock.execute(text("SELECT pg_advisory_lock(:key)"), {"key": LOCK})
+            # Asked for again and again: whoever waits inside a statement would block it, too.
+            while not lock.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": LOCK}):
+                time.sleep(ASK_AGAIN_SECONDS)
             try:
                 with engine.connect() as connection:
                     config.attributes["connection"] = connection

@@ -447,6 +447,20 @@ class DeliveryRow(Base):
             "id",
             postgresql_where=text("state IN ('pending', 'sending')"),
         ),
+        # A handful among a million rows, looked for every few seconds.
+        Index(
+            "ix_deliveries_sending",
+            "broadcast_id",
+            "channel",
+            "lease_until",
+            postgresql_where=text("state = 'sending'"),
+        ),
+        Index(
+            "ix_deliveries_in_doubt",
+            "broadcast_id",
+            "channel",
+            postgresql_where=text("reason = 'in_doubt'"),
+        ),
         Index("ix_deliveries_incident", "incident_id", "id"),
         Index("ix_deliveries_contact", "incident_id", "contact_id", "channel"),
         Index(

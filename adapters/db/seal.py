@@ -37,22 +37,21 @@ _STILL_OURS = """
     d.id = ANY(cast(:ids AS bigint[])) AND d.id = o.id AND d.broadcast_id + 0 = :broadcast
     AND d.fence = o.fence AND d.state || '' = 'sending'
 """
-# First the rows are locked and the digest of what they will be is taken, then the chain is locked.
-# The next statement must see what was committed while this one waited for the chain.
+# First the rows are locked and the digest of what they will be is taken, then the chain is locked:
+# by a statement of its own, since the next one must see what was committed during the wait, and
+# sent together with it, since whoever holds the chain must not wait for anybody's program.
 _HOLD = for_driver(
     f"""
     WITH held AS MATERIALIZED (
         SELECT d.id, d.recipient, d.account_id, d.contact_id, d.channel, o.state, o.sent_at,
             o.reason, coalesce(o.text_hash, d.text_hash) AS text_hash
         FROM {_OUTCOMES} JOIN deliveries d ON {_STILL_OURS} ORDER BY d.id FOR UPDATE OF d
-    ),
-    batch AS MATERIALIZED (
-        SELECT {_COLUMNS} FROM held d JOIN broadcasts b ON b.id = :broadcast
-        WHERE d.state IN {SETTLED_SQL} GROUP BY b.id
     )
-    SELECT batch.*, pg_advisory_xact_lock(:lock)::text AS locked FROM batch
+    SELECT {_COLUMNS} FROM held d JOIN broadcasts b ON b.id = :broadcast
+    WHERE d.state IN {SETTLED_SQL} GROUP BY b.id
     """
 )
+_LOCK = for_driver("SELECT pg_advisory_xact_lock(:key)")
 _SETTLE = """
     UPDATE deliveries d SET state = o.state, provider_id = o.provider_id, reason = o.reason,
         text_hash = coalesce(o.text_hash, d.text_hash), sent_at = o.sent_at,
@@ -95,12 +94,13 @@ async def sealed_settle(
     given = {"outcomes": rows, "ids": ids, "broadcast": broadcast_id, "now": now}
     async with conn.pipeline():
         cursor = conn.cursor(row_factory=dict_row)
-        held = await cursor.execute(_HOLD, given | {"lock": CHAIN_LOCK})
+        held = await cursor.execute(_HOLD, given)
         batch = await held.fetchone()
         if batch is None:
             done = await conn.execute(_SETTLE_UNSEALED, given)
         else:
             sealing = link("sends", ACTOR, _body(batch), now, batch["incident_id"])
+            await conn.execute(_LOCK, {"key": CHAIN_LOCK})
             done = await conn.execute(_SETTLE_SEALED, given | sealing)
         await conn.commit()
     return done.rowcount

@@ -116,19 +116,20 @@ async def test_two_workers_send_everybody_one_message(world: World) -> None:
 async def test_a_stalled_worker_neither_sends_nor_settles_after_its_lease(world: World) -> None:
     await world.customers(3)
     given = spec(world.clock.now)
-    release = asyncio.Event()
+    release, hanging = asyncio.Event(), asyncio.Semaphore(0)
     stalled, fresh = world.worker(), world.worker()
     opened = await stalled.open(given)
     accept = world.provider.send
 
     async def stall(message: OutboundMessage) -> object:
+        hanging.release()
         await release.wait()
         return await accept(message)
 
     world.provider.send = stall  # type: ignore[assignment]  # stands for a provider that hangs
     late = asyncio.create_task(stalled.deliver(opened, given))
-    while (await world.counts(opened)).sending < 3:  # noqa: ASYNC110 - another task changes the row
-        await asyncio.sleep(0.01)
+    for _ in range(3):
+        await hanging.acquire()
     # The database's clock decides that the lease is over.
     await run(world.engine, "UPDATE deliveries SET lease_until = now() - interval '1 second'")
     world.provider.send = accept  # type: ignore[method-assign]  # the provider is back

@@ -96,22 +96,17 @@ class SendingWorld:
         """A worker for the broadcast and its steps; the senders are closed with it."""
         assert self.client is not None
         steps = self.activities(senders)
-        flows = Worker(
-            self.client,
-            task_queue=names.QUEUE_INCIDENTS,
-            workflows=[Broadcast],
-            workflow_runner=sandbox_runner(),
-        )
-        sending = Worker(
+        worker = Worker(
             self.client,
             task_queue=names.QUEUE_DELIVERY,
+            workflows=[Broadcast],
+            workflow_runner=sandbox_runner(),
             activities=[steps.open_broadcast, steps.deliver, steps.settle_broadcast],
         )
         async with AsyncExitStack() as stack:
             for sender in senders.values():
                 stack.push_async_callback(sender.aclose)
-            await stack.enter_async_context(flows)
-            await stack.enter_async_context(sending)
+            await stack.enter_async_context(worker)
             yield
 
     async def start(self, given: BroadcastSpec) -> Handle:
@@ -121,7 +116,7 @@ class SendingWorld:
             given,
             # The test's own: all of them share one Temporal.
             id=f"{names.broadcast_workflow_id(given.incident_id, given.n)}/{id(self)}",
-            task_queue=names.QUEUE_INCIDENTS,
+            task_queue=names.QUEUE_DELIVERY,
         )
 
     async def counts(

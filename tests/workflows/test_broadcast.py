@@ -86,12 +86,14 @@ class World:
             flows = Worker(
                 environment.client,
                 task_queue=names.QUEUE_INCIDENTS,
-                workflows=[Broadcast, Listener],
+                workflows=[Listener],
                 workflow_runner=sandbox_runner(),
             )
             sending = Worker(
                 environment.client,
                 task_queue=names.QUEUE_DELIVERY,
+                workflows=[Broadcast],
+                workflow_runner=sandbox_runner(),
                 activities=[steps.open_broadcast, steps.deliver, steps.settle_broadcast],
             )
             async with flows, sending:
@@ -105,7 +107,7 @@ async def start(
         Broadcast.run,
         given,
         id=names.broadcast_workflow_id(given.incident_id, given.n),
-        task_queue=names.QUEUE_INCIDENTS,
+        task_queue=names.QUEUE_DELIVERY,
     )
 
 

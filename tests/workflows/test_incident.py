@@ -182,6 +182,21 @@ async def test_history_holds_no_personal_data(world: World) -> None:
         assert not [a for a in addresses | names_ if a and a in text]
 
 
+async def test_alerts_that_it_was_started_with_are_no_second_step(world: World) -> None:
+    """The relay starts a run with its first alerts, and signals them too."""
+    incident = await world.signal()
+    assert incident is not None
+    await world.pending(incident, "initial")
+    assert (await world.timeline(incident)).count("signal_received") == 1
+    recorded = [
+        event.user_metadata.summary.data.decode()
+        async for event in world.handle(incident).fetch_history_events()
+        if event.activity_task_scheduled_event_attributes.activity_type.name == "record_step"
+    ]
+    # The only one without a note is that of the audience.
+    assert recorded.count('"Record: state"') == 1, recorded
+
+
 async def test_a_storm_continues_as_new_with_its_open_approval(world: World) -> None:
     incident = await world.signal()
     assert incident is not None

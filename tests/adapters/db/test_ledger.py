@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.db import ledger_sql as sql
 from adapters.db.audit_verify import verify_log
 from adapters.db.chain import CHAIN_LOCK
 from adapters.db.ledger import Ledger
@@ -385,3 +386,22 @@ async def test_pages_filter_and_go_on_where_they_ended(world: World) -> None:
         await world.ledger.page(INCIDENT, cursor="x")
     summary = await world.ledger.incident_summary(INCIDENT)
     assert summary[EMAIL].pending == 3 and set(summary) == {EMAIL, Channel.SMS}
+
+
+async def test_a_look_for_leases_reads_no_whole_ledger(
+    engine: AsyncEngine, policy: Policy, now: datetime
+) -> None:
+    """Every round looks every few seconds, also in a broadcast to a million."""
+    world = World(engine, policy, now)
+    await incident(engine, now)
+    await customers(engine, now, 3_000)
+    await audience(engine, now, range(3_000))
+    broadcast = await world.open(spec(world.now))
+    await world.claim(broadcast, limit=50)
+    parameters = world.ledger._gate(broadcast, EMAIL, world.now, 60) | {"resend": True}
+    async with world.engine.connect() as conn:
+        await conn.execute(text("ANALYZE deliveries"))
+        for statement in (sql.RECOVER, sql.OLDER, sql.DOUBTS):
+            plan = await conn.execute(text(f"EXPLAIN {statement.text}"), parameters)
+            shown = "\n".join(plan.scalars())
+            assert "Seq Scan on deliveries" not in shown, shown
