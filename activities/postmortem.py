@@ -16,7 +16,7 @@ from domain.incident import IncidentState, Stage
 from domain.message import DraftVersion, Facts, Finding, Moment
 from domain.policy import Policy
 from domain.ports import ChannelCounts, Clock, Drafts, Policies, TimelineEntry
-from domain.post_mortem import Statement, redacted, unpublishable
+from domain.post_mortem import Statement, nudges, redacted, unpublishable
 
 
 class Story(Protocol):
@@ -164,7 +164,13 @@ class PostMortemActivities:
         await self._story.save_internal(
             state.id, request.public, state.post_mortem_due, internal, saved.version
         )
-        return PostMortemDraft(version=saved.version, hash=saved.hash, invalid=bool(saved.findings))
+        duty = policy.severities[state.severity].post_mortem
+        return PostMortemDraft(
+            version=saved.version,
+            hash=saved.hash,
+            invalid=bool(saved.findings),
+            nudges=nudges(state.post_mortem_due, duty.remind_before, duty.escalate_every),
+        )
 
     @activity.defn(name="publish_post_mortem")
     async def publish_post_mortem(self, request: PublishInput) -> PostMortemDraft:

@@ -156,8 +156,16 @@ class Category(Strict):
 
 
 class PostMortemDuty(Strict):
+    """What is owed after an incident: its reviewers are reminded before the deadline, and past it
+    the next person is asked, again at each `escalate_every`.
+
+    What is empty and came after 0.2.0 is not written, so that older policies keep their hash.
+    """
+
     kind: Literal["public", "internal", "none"]
     within: Duration | None = None
+    remind_before: Annotated[tuple[Duration, ...], Field(exclude_if=lambda listed: not listed)] = ()
+    escalate_every: Annotated[Duration | None, Field(exclude_if=lambda every: every is None)] = None
 
 
 class SeverityPlan(Strict):
