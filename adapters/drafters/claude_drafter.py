@@ -18,11 +18,9 @@ from adapters.drafters.claude_asking import Answers, Asking, Budget, GivenUp, Wr
 from adapters.drafters.claude_brief import FORMS, MOMENTS, Brief, Briefing
 from adapters.drafters.claude_layout import Layout
 from adapters.drafters.frozen import frozen
-from adapters.drafters.templates import surcharge
 from domain.message import DraftText, Facts, Finding
 from domain.policy import Policy
 from domain.ports import DraftRequest
-from domain.rules.length import filled_length
 
 log = structlog.get_logger(__name__)
 
@@ -181,7 +179,6 @@ class ClaudeDrafter:
             text = self._layout.draft(facts, policy, base, answers[base.locale][form], values)
             texts.append(text)
             found[base.locale] += [*self._broken(text, base, facts, policy)]
-            found[base.locale] += _too_long(text, facts, policy)
         return tuple(texts), {loc: _once(listed) for loc, listed in found.items() if listed}
 
     def _broken(
@@ -192,17 +189,6 @@ class ClaudeDrafter:
         if found:
             same = {(f.rule, f.found) for f in self._judge(base, facts, policy)}
             yield from (f for f in found if (f.rule, f.found) not in same)
-
-
-def _too_long(text: DraftText, facts: Facts, policy: Policy) -> list[Finding]:
-    """What the rule on length does not know: letters that a channel counts twice."""
-    limit, extra = policy.length_limits.get(text.channel), surcharge(text.text, text.channel)
-    size = filled_length(text.text, facts) + extra
-    if limit is None or not extra or size <= limit:
-        return []
-    where = f"{text.channel.value}/{text.locale}/text:{limit}"
-    wanted = f"at most {limit} characters"
-    return [Finding(rule="length", where=where, found=f"{size} characters", suggestion=wanted)]
 
 
 def _once(findings: Iterable[Finding]) -> tuple[Finding, ...]:

@@ -15,10 +15,9 @@ from adapters.drafters.catalog import Catalog
 from adapters.drafters.claude_brief import FORMS, LETTERS
 from adapters.drafters.facts import LEVELS, SEPARATOR, FactWords
 from adapters.drafters.markup import WITH_HTML, HtmlBody, tidy
-from adapters.drafters.templates import surcharge
 from domain.message import Channel, DraftText, Facts
 from domain.policy import Policy
-from domain.rules.length import filled_length
+from domain.rules.length import filled_length, surcharge
 
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]")
 _BREAKS = re.compile(r"\n{2,}")

@@ -7,7 +7,6 @@ itself.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,8 +21,7 @@ from domain.errors import BadInput, FieldError
 from domain.message import Channel, DraftText, Facts
 from domain.policy import Policy
 from domain.ports import DraftRequest
-from domain.rules.base import PLACEHOLDER
-from domain.rules.length import filled_length
+from domain.rules.length import counted_length
 
 WITH_TITLE = frozenset(
     {Channel.EMAIL, Channel.IN_APP, Channel.STATUS_PAGE, Channel.INTERNAL, Channel.TICKET}
@@ -31,14 +29,6 @@ WITH_TITLE = frozenset(
 # What a phone's list of mails shows, and what is too long even with long names in it.
 SUBJECT_SHOWN = 70
 SUBJECT_LIMIT = 120
-# The alphabet of the cheap SMS, 3GPP TS 23.038, and the part of it behind an escape sign.
-_GSM = frozenset(
-    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡"
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
-)
-_GSM_TWICE = frozenset("^{}\\[~]|€")
-# What X counts as two, by the ranges that its documentation lists as one.
-_WIDE = re.compile("[^\u0000-\u10ff\u2000-\u200d\u2010-\u201f\u2032-\u2037]")
 
 
 class TemplateDrafter:
@@ -91,7 +81,7 @@ class TemplateDrafter:
         for shorter in _each_shorter(words):
             body = self._render(facts, shorter, channel.value)
             plain = body.replace(SEPARATOR, label)
-            if limit is None or filled_length(plain, facts) + surcharge(plain, channel) <= limit:
+            if limit is None or counted_length(plain, facts, channel) <= limit:
                 break
         subject = None
         if channel in WITH_TITLE:
@@ -125,20 +115,6 @@ class TemplateDrafter:
             layout = self._env.get_template(f"{words.locale}/layout.j2")
             say = layout.make_module({**variables, "say": say})
         return tidy(getattr(say, macro)())
-
-
-def surcharge(text: str, channel: Channel) -> int:
-    """What a channel counts beyond one for each character of a text without its placeholders.
-
-    An SMS counts some signs of the GSM alphabet twice, and letters outside Unicode's first plane;
-    X counts a letter of a full-width script twice.
-    """
-    if channel is Channel.SMS:
-        gsm = all(c in _GSM or c in _GSM_TWICE for c in PLACEHOLDER.sub("", text))
-        return sum(c in _GSM_TWICE if gsm else c > "\uffff" for c in PLACEHOLDER.sub("", text))
-    if channel is Channel.SOCIAL:
-        return len(_WIDE.findall(text))
-    return 0
 
 
 def _each_shorter(words: FactWords) -> Iterator[FactWords]:

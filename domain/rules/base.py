@@ -29,8 +29,9 @@ _END = ".,;:!?]*"
 _SENTENCE = re.compile(
     r"[^.!?\n。\uff01\uff1f]+(?:\.(?=\w)[^.!?\n。\uff01\uff1f]+)*[.!?。\uff01\uff1f]*"
 )
-# A line that a mail program or a person wrapped goes on in the next one.
-_WRAPPED = re.compile(r"(?<=[^\s.!?:;])[ \t]*\n(?=[^\W\d_A-ZÀ-Þ])")
+# A line that a mail program or a person wrapped goes on in the next one; Japanese is not wrapped
+# in the middle of a sentence, and its letters don't tell whether a line begins one.
+_WRAPPED = re.compile(r"(?<=[^\s.!?:;])[ \t]*\n(?=[^\W\d_A-ZÀ-Þ\u3040-\u30ff\u3400-\u9fff])")
 _LETTERS = re.compile(r"[^\W\d_]+")
 SHOWN = 80
 

@@ -11,10 +11,10 @@ import pytest
 
 from adapters.drafters.catalog import Catalog
 from adapters.drafters.facts import LEVELS, FactWords
-from adapters.drafters.templates import TemplateDrafter, surcharge
+from adapters.drafters.templates import TemplateDrafter
 from domain.message import Channel, DraftText, Facts, Moment
 from domain.ports import DraftRequest
-from domain.rules.length import filled_length
+from domain.rules.length import counted_length, surcharge
 from runtime.policy_file import load_policy
 
 CONTENT = Path(__file__).parents[3] / "content"
@@ -161,7 +161,7 @@ async def test_a_post_fits_as_its_channel_counts(moment: Moment, locale: str) ->
         what = facts(moment, regions=("us", "eu", "apac"), **changes)
         for channel, text in (await write(what, locale)).items():
             if channel in (Channel.SMS, Channel.SOCIAL):
-                counted = filled_length(text.text, what) + surcharge(text.text, channel)
+                counted = counted_length(text.text, what, channel)
                 assert counted <= POLICY.length_limits[channel], text.text
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 from time import process_time
 
 import pytest
-from corpus import Case, cases, is_caught_by, judge
 
 from domain.policy import Policy
+from tests.domain.rules.corpus import Case, cases, is_caught_by, judge
 
 SETS = ("tuned", "held", "blind")
 TUNED = [c for c in cases() if c.set == "tuned"]

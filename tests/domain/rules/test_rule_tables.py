@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from corpus import passage
 
 from domain.policy import Policy
 from domain.rules import disguise, internal, names, presence, traceable, worded, wording
 from domain.rules.base import Rule
 from domain.rules.language import right_language
 from domain.rules.paragraphs import foreign_paragraph
+from tests.domain.rules.corpus import passage
 
 # Rule, locale, what it finds something in, what it leaves alone.
 TABLE: list[tuple[Rule, str, list[str], list[str]]] = [
