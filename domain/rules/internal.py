@@ -82,7 +82,9 @@ def hosts(p: Passage) -> Iterator[Finding]:
     own = p.known.hosts
     for kind, at, said in p.odd:
         if kind in ("IP", "host", "path"):
-            if said.lower() not in own:
+            # The incident's own id may look like a host, and colleagues are told it.
+            told = p.channel is Channel.INTERNAL and said == p.facts.incident_id
+            if said.lower() not in own and not told:
                 yield p.finding("internal", at, said, f"leave the {kind} out")
         elif kind == "site" and not any(
             said.lower() == h or h.endswith("." + said.lower()) for h in own

@@ -95,6 +95,8 @@ def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     configure_logs(logging.DEBUG)
+    # A logger that remembers how it was set up would write past other tests' captures.
+    structlog.configure(cache_logger_on_first_use=False)
     yield stream
     structlog.reset_defaults()
     root.handlers[:] = handlers
