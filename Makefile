@@ -9,7 +9,7 @@ LOCKS := requirements.lock requirements-dev.lock
 STAMP := $(VENV)/.synced
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo up test bench check format lock docs clean
+.PHONY: help env demo up test bench gallery check format lock docs clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ test: env ## run the whole test suite
 
 bench: env ## measure speed beside baselines; ARGS="--quick" or "--only NAME" for a part
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+gallery: env ## every message in every language as pages and pictures, in .forewarn/gallery/
+	@$(BIN)/python starter.py gallery $(ARGS)
 
 check: env ## format, lint, types, import contracts, generated documentation
 	@echo "[1/5] format"; $(BIN)/ruff format --check .

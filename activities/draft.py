@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
 from domain.facts import audience_rule, build_facts, draft_hash, promise_is_literal, rule_text
 from domain.incident import AudienceCount, Draft, Drafted, IncidentState
-from domain.message import CLOSING, Channel, DraftVersion, Facts, Finding, Moment
+from domain.message import CLOSING, Channel, DraftText, DraftVersion, Facts, Finding, Moment
 from domain.policy import Policy
 from domain.ports import (
     AudienceRule,
@@ -33,14 +35,73 @@ class DraftInput(BaseModel):
     policy_hash: str
 
 
-class DraftWriter:
-    """Facts in, one validated and stored version out."""
+class ModelUsage(Protocol):
+    """Tokens of a call as the provider counts them."""
 
-    def __init__(self, drafts: Drafts, drafter: Drafter, validate: Validate, clock: Clock) -> None:
+    @property
+    def read(self) -> int: ...
+
+    @property
+    def written(self) -> int: ...
+
+
+class ModelCall(Protocol):
+    """One question to a model; `failure` is unreachable, transient or permanent."""
+
+    @property
+    def seconds(self) -> float: ...
+
+    @property
+    def usage(self) -> ModelUsage | None: ...
+
+    @property
+    def failure(self) -> str | None: ...
+
+
+class ModelWriting(Protocol):
+    """How a draft went: `written` with its texts, or the reason for which there are none."""
+
+    @property
+    def outcome(self) -> str: ...
+
+    @property
+    def texts(self) -> tuple[DraftText, ...] | None: ...
+
+    @property
+    def calls(self) -> Sequence[ModelCall]: ...
+
+
+class ModelDrafter(Protocol):
+    """A model that may write better than the templates. Never raises, ends by itself in time."""
+
+    name: str
+
+    async def write(
+        self, request: DraftRequest, policy: Policy, base: Sequence[DraftText], key: str
+    ) -> ModelWriting | None:
+        """Texts in place of `base`, the templates'; None for what a model does not write."""
+        ...
+
+
+class DraftWriter:
+    """Facts in, one validated and stored version out.
+
+    With a `model` its texts replace the templates' where they pass every check in time.
+    """
+
+    def __init__(
+        self,
+        drafts: Drafts,
+        drafter: Drafter,
+        validate: Validate,
+        clock: Clock,
+        model: ModelDrafter | None = None,
+    ) -> None:
         self._drafts = drafts
         self._drafter = drafter
         self._validate = validate
         self._clock = clock
+        self._model = model
 
     async def write(
         self,
@@ -53,9 +114,14 @@ class DraftWriter:
         supersede: bool,
     ) -> DraftVersion:
         """Write the texts of a moment; the same `request` returns the same version."""
-        texts = await self._drafter.write(
-            DraftRequest(facts=facts, channels=channels, locales=policy.locales), policy
-        )
+        asked = DraftRequest(facts=facts, channels=channels, locales=policy.locales)
+        texts, author = await self._drafter.write(asked, policy), self._drafter.name
+        if self._model is not None:
+            writing = await self._model.write(asked, policy, texts, request)
+            if writing is not None:
+                _count(self._model.name, writing)
+            if writing is not None and writing.texts is not None:
+                texts, author = writing.texts, self._model.name
         named = rule_text(rule)
         draft = DraftVersion(
             incident_id=facts.incident_id,
@@ -66,7 +132,7 @@ class DraftWriter:
             facts=facts,
             audience_rule=named,
             hash=draft_hash(texts, named),
-            author=self._drafter.name,
+            author=author,
             created_at=self._clock(),
         )
         checked = draft.model_copy(update={"findings": tuple(self._validate(draft, policy))})
@@ -146,3 +212,28 @@ class DraftActivities:
         if taken is not None and await self._audiences.is_fresh(taken, rule, now):
             return state.audience
         return await self._audiences.snapshot(state.id, rule, policy, now)
+
+
+def _count(provider: str, writing: ModelWriting) -> None:
+    """Show at the worker's Prometheus address what a model did; nothing outside an activity.
+
+    Calls and errors are counted as those of other providers, `forewarn_model_drafts_total` by
+    outcome and `forewarn_model_tokens_total` by direction.
+    """
+    if not activity.in_activity():
+        return
+    meter = activity.metric_meter().with_additional_attributes({"provider": provider})
+    drafts = meter.create_counter("forewarn_model_drafts", "Drafts asked of a model.")
+    drafts.add(1, {"outcome": writing.outcome})
+    tokens = meter.create_counter("forewarn_model_tokens", "Tokens that drafts cost.")
+    errors = meter.create_counter("forewarn_provider_errors", "Failed calls of a provider.")
+    calls = meter.create_histogram_timedelta(
+        "forewarn_provider_call", "Duration of a provider's calls.", "s"
+    )
+    for call in writing.calls:
+        calls.record(timedelta(seconds=call.seconds), {"channel": "drafting"})
+        if call.failure is not None:
+            errors.add(1, {"channel": "drafting", "kind": call.failure})
+        if call.usage is not None:
+            tokens.add(call.usage.read, {"direction": "read"})
+            tokens.add(call.usage.written, {"direction": "written"})

@@ -10,11 +10,13 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
 from activities.draft import DraftWriter
+from domain.edits import distinct_lines
 from domain.facts import audience_rule, build_facts
 from domain.incident import IncidentState, Stage
-from domain.message import Facts, Moment
+from domain.message import DraftVersion, Facts, Finding, Moment
 from domain.policy import Policy
 from domain.ports import ChannelCounts, Clock, Drafts, Policies, TimelineEntry
+from domain.post_mortem import Statement, nudges, redacted, unpublishable
 
 
 class Story(Protocol):
@@ -26,6 +28,14 @@ class Story(Protocol):
 
     async def notes(self, incident_id: str) -> Sequence[str]:
         """The humans' words for customers, oldest first."""
+        ...
+
+    async def statement(self, incident_id: str) -> Statement:
+        """What a human stated for the post-mortem; empty where nobody has yet."""
+        ...
+
+    async def customers_named(self, text: str) -> Sequence[str]:
+        """Names of customers that occur in a text."""
         ...
 
     async def save_internal(
@@ -45,6 +55,8 @@ def milestones(timeline: Sequence[TimelineEntry]) -> dict[str, datetime]:
     for entry in timeline:
         if entry.kind == "broadcast_started" and entry.customer_visible:
             found.setdefault("announced_at", entry.at)
+            if entry.data.get("moment") == Moment.PARTIAL_RECOVERY:
+                found.setdefault("partial_recovery_at", entry.at)
         elif entry.kind == "stage_changed" and entry.data.get("stage") == Stage.IDENTIFIED:
             found["identified_at"] = entry.at
         elif entry.kind == "stage_changed" and entry.data.get("stage") == Stage.MONITORING:
@@ -76,20 +88,26 @@ class PostMortemInput(BaseModel):
 
 
 class PostMortemDraft(BaseModel):
+    """A written version; `nudges` are the instants at which somebody is asked to finish it."""
+
     model_config = ConfigDict(frozen=True)
 
     version: int
     hash: str
     invalid: bool
+    nudges: tuple[datetime, ...] = ()
 
 
 class PublishInput(BaseModel):
+    """The reviewed version; `policy_hash` is empty where an earlier release asked."""
+
     model_config = ConfigDict(frozen=True)
 
     incident_id: str
     version: int
     public: bool
     by: str
+    policy_hash: str = ""
 
 
 class PostMortemActivities:
@@ -119,20 +137,22 @@ class PostMortemActivities:
         state = request.state
         policy = await self._policies.by_hash(request.policy_hash)
         timeline = await self._story.timeline(state.id)
-        notes = await self._story.notes(state.id)
+        statement = await self._story.statement(state.id)
         facts = build_facts(
             state,
             Moment.POST_MORTEM,
             1,
             state.audience,
             policy,
-            {"message": "\n\n".join(notes)} if notes else {},
+            statement.for_customers() | await self._told(state.id, policy),
             self._public_url,
             stage="resolved",
             story=milestones(timeline) | {"published_at": self._clock()},
         )
+        facts = _with_report(facts, statement)
         counts = await self._story.delivery_counts(state.id)
-        internal = self._render_internal(facts, timeline, counts, policy)
+        complete = facts.model_copy(update={"notes": facts.notes | statement.for_colleagues()})
+        internal = self._render_internal(complete, timeline, counts, policy)
         saved = await self._writer.write(
             facts,
             audience_rule(state, policy),
@@ -144,14 +164,53 @@ class PostMortemActivities:
         await self._story.save_internal(
             state.id, request.public, state.post_mortem_due, internal, saved.version
         )
-        return PostMortemDraft(version=saved.version, hash=saved.hash, invalid=bool(saved.findings))
+        duty = policy.severities[state.severity].post_mortem
+        return PostMortemDraft(
+            version=saved.version,
+            hash=saved.hash,
+            invalid=bool(saved.findings),
+            nudges=nudges(state.post_mortem_due, duty.remind_before, duty.escalate_every),
+        )
 
     @activity.defn(name="publish_post_mortem")
     async def publish_post_mortem(self, request: PublishInput) -> PostMortemDraft:
-        """Mark the approved version published (or completed, when internal)."""
+        """Mark the approved version published (or completed, when internal).
+
+        A report with something sensitive in it is not published: the answer is then `invalid`.
+        """
         draft = await self._drafts.load(request.incident_id, request.version)
+        answer = PostMortemDraft(version=draft.version, hash=draft.hash, invalid=False)
+        if request.public and request.policy_hash:
+            found = await self._sensitive(draft, request.policy_hash)
+            if found:
+                rules = ", ".join(sorted({f"{f.rule} in {f.where}" for f in found}))
+                activity.logger.warning("post-mortem not published: %s", rules)
+                return answer.model_copy(update={"invalid": True})
         done = "published" if request.public else "completed"
         await self._story.finish(
             request.incident_id, done, request.version, request.by, self._clock()
         )
-        return PostMortemDraft(version=draft.version, hash=draft.hash, invalid=bool(draft.findings))
+        return answer
+
+    async def _told(self, incident_id: str, policy: Policy) -> dict[str, str]:
+        """What customers were told at the time, without paragraphs that hold anything sensitive."""
+        notes = await self._story.notes(incident_id)
+        named = await self._story.customers_named("\n".join(notes)) if notes else ()
+        kept, left_out = redacted(notes, policy, named)
+        for finding in left_out:
+            activity.logger.info("left out of the report: %s, %s", finding.where, finding.rule)
+        return {"message": "\n\n".join(kept)} if kept else {}
+
+    async def _sensitive(self, draft: DraftVersion, policy_hash: str) -> tuple[Finding, ...]:
+        policy = await self._policies.by_hash(policy_hash)
+        named = await self._story.customers_named(distinct_lines(draft.texts))
+        return unpublishable(draft, policy, named)
+
+
+def _with_report(facts: Facts, statement: Statement) -> Facts:
+    """The facts with the way to the report's own page, and the figures that a human stated."""
+    links = facts.links | {"report": f"{facts.links['incident']}/report"}
+    numbers = dict(facts.numbers)
+    if statement.error_rate_percent is not None:
+        numbers["error_rate_percent"] = statement.error_rate_percent
+    return facts.model_copy(update={"links": links, "numbers": numbers})

@@ -15,6 +15,9 @@ from domain.step import Step
 
 
 def on_post_mortem(step: Step, event: PostMortemMoved) -> None:
+    if event.state is PostMortemState.DUE:
+        _ask_again(step)
+        return
     step.set(post_mortem=event.state)
     if event.state is PostMortemState.DRAFTED and event.version is not None:
         step.note("post_mortem_drafted", version=event.version)
@@ -41,6 +44,26 @@ def on_post_mortem(step: Step, event: PostMortemMoved) -> None:
             by="reviewed post-mortem",
         )
     close_when_done(step)
+
+
+def _ask_again(step: Step) -> None:
+    """The deadline nears: its reviewer is reminded. It has passed: the next person is asked."""
+    state = step.state
+    if state.post_mortem not in (PostMortemState.DUE, PostMortemState.DRAFTED):
+        return
+    due, pending = state.post_mortem_due, state.pending
+    step.note("post_mortem_due", due=due.isoformat() if due else None)
+    if pending is None or pending.moment is not Moment.POST_MORTEM:
+        return
+    level = pending.escalation_level
+    if due is None or step.now < due:
+        step.note("reminded", version=pending.draft, who=step.approver(level))
+        return
+    # Past the end of the chain the last one is asked again: being late is not over.
+    if step.approver(level + 1) is not None:
+        level += 1
+        step.set(pending=pending.model_copy(update={"escalation_level": level}))
+    step.note("escalated", version=pending.draft, who=step.approver(level))
 
 
 def _post_mortem_pending(

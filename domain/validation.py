@@ -9,10 +9,11 @@ from collections.abc import Iterable
 
 from domain.message import Channel, DraftText, DraftVersion, Facts, Finding, Moment
 from domain.policy import Policy
-from domain.rules import internal, presence, traceable, wording
+from domain.rules import disguise, internal, names, presence, traceable, worded, wording
 from domain.rules.base import Passage, Rule
 from domain.rules.language import right_language
 from domain.rules.length import length
+from domain.rules.paragraphs import foreign_paragraph
 
 # What no published text may hold, with or without facts beside it.
 SENSITIVE: tuple[Rule, ...] = (
@@ -21,7 +22,8 @@ SENSITIVE: tuple[Rule, ...] = (
     internal.references,
     internal.traces,
     internal.secrets,
-    traceable.other_customers,
+    names.other_customers,
+    names.companies,
     wording.blame,
     wording.jargon,
 )
@@ -33,14 +35,27 @@ RULES: tuple[Rule, ...] = (
     presence.placeholders,
     traceable.times,
     traceable.numbers,
-    traceable.components,
-    traceable.regions,
-    traceable.recipient_name,
+    worded.lengths,
+    worded.shares,
+    worded.crowds,
+    worded.hundreds,
+    worded.days,
+    names.components,
+    names.regions,
+    names.people,
+    names.recipient_name,
     *SENSITIVE,
     internal.markup,
+    disguise.hidden,
+    disguise.html_differs,
     wording.fix_promise,
+    wording.cause,
+    wording.overclaim,
+    wording.minimise,
     wording.tone,
+    wording.residue,
     right_language,
+    foreign_paragraph,
 )
 
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from gateway import (
+    analytics_api,
     audit_api,
     banner,
     callbacks,
@@ -18,6 +19,7 @@ from gateway import (
     console,
     feeds,
     ops,
+    post_mortems,
     problems,
     slack,
     staff,
@@ -47,6 +49,8 @@ DOORS = (
     unsubscribe,
     slack,
     staff,
+    post_mortems,
+    analytics_api,
     audit_api,
     codec,
     console,

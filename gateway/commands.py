@@ -12,11 +12,12 @@ from pydantic import BaseModel
 from domain.errors import BadInput, FieldError, NotFound, Refused
 from domain.facts import build_facts, promise_is_literal
 from domain.incident import AudienceCount, IncidentState, Stage
-from domain.message import DraftText, DraftVersion, Facts, Finding, Moment
+from domain.message import DraftVersion, Facts, Finding, Moment
 from domain.roles import Role
-from domain.validation import validate_text
 from gateway.auth import Actor
 from gateway.deps import Deps
+from gateway.differences import draft_changes
+from gateway.editing import Editing, broken_rules
 from gateway.staff_shapes import (
     CommandAnswer,
     ConfirmBody,
@@ -34,7 +35,7 @@ from gateway.staff_shapes import (
 )
 from gateway.staff_updates import command
 from runtime.relay import TemporalDown
-from runtime.staff import DraftView, IncidentView, staff_composer, staff_stores
+from runtime.staff import IncidentView, staff_composer, staff_stores
 from workflows.messages import (
     ChangeSeverityInput,
     CommandResult,
@@ -72,9 +73,10 @@ class Commands:
     def __init__(self, deps: Deps) -> None:
         self._deps = deps
         self._staff = staff_stores(deps.engine)
-        self._composer = staff_composer(
+        composer = staff_composer(
             deps.policy, deps.public_url, deps.secret_key.get_secret_value(), deps.now
         )
+        self._editing = Editing(self._staff, composer, deps.policy)
 
     async def start(self, call: Call, body: StartBody) -> StartAnswer:
         """Report an incident; it may fold into an open one unless `separate`."""
@@ -124,7 +126,11 @@ class Commands:
         )
         request = call.request
         if body.decision == "edit":
-            return await self._edit(call, request, view, decision, body.edits)
+            return await self._edit(request, view.draft, decision, body.edits)
+        if body.decision == "approve" and view.state == "pending":
+            named = await self._editing.names_of_others(view.draft)
+            if named:
+                raise broken_rules(f"draft {body.draft} names a customer; edit it first", named)
         done = await self._update(request, incident_id, "decide", decision, DecideResult)
         return DecisionAnswer(
             incident_id=incident_id, draft=body.draft, state=done.state, version=body.draft
@@ -185,7 +191,7 @@ class Commands:
             facts = (await self._staff.incidents.draft(incident_id, view.pending.draft)).draft.facts
         else:
             facts = self._next_facts(view)
-        return await self._findings(body.as_draft(), facts)
+        return await self._editing.findings(body.as_draft(), facts)
 
     async def sends(self, call: Call, paused: bool) -> bool:
         """Pause or resume everything that leaves; says whether anything changed."""
@@ -197,22 +203,12 @@ class Commands:
 
     async def _edit(
         self,
-        call: Call,
         request: str,
-        view: DraftView,
+        base: DraftVersion,
         decision: DecideInput,
         edits: tuple[TextBody, ...],
     ) -> DecisionAnswer:
-        base = view.draft
-        texts = tuple(self._with_fresh_html(edit.as_draft(), base) for edit in edits)
-        draft = await self._staff.drafts.edited(
-            base.incident_id, base.version, texts, call.actor.name, self._deps.now()
-        )
-        findings = [f for text in texts for f in await self._findings(text, base.facts)]
-        if findings:
-            raise BadInput("the edited draft breaks rules", [field_error(f) for f in findings])
-        # What was not edited keeps its findings: an approval still has to see them.
-        draft = draft.model_copy(update={"findings": _untouched(base, texts)})
+        draft = await self._editing.edited(base, edits, decision.by, self._deps.now())
         saved = await self._staff.drafts.save(draft, f"edit:{request}", supersede=False)
         argument = decision.model_copy(
             update={
@@ -234,26 +230,8 @@ class Commands:
             draft=base.version,
             state=done.state,
             version=saved.version,
+            changes=draft_changes(base, saved).changes,
         )
-
-    def _with_fresh_html(self, edit: DraftText, base: DraftVersion) -> DraftText:
-        """An edit without HTML that still says the old words: it is laid out anew from the text.
-
-        Most people read the HTML of a mail, so a change of the text alone must reach it.
-        """
-        place = (edit.channel, edit.locale)
-        before = next((t for t in base.texts if (t.channel, t.locale) == place), None)
-        if before is None or edit.html is None:
-            return edit
-        shown = self._composer.preview(base, *place)
-        unchanged = edit.html in (before.html, shown.html)
-        changed = edit.text not in (before.text, shown.text)
-        return edit.model_copy(update={"html": None}) if changed and unchanged else edit
-
-    async def _findings(self, text: DraftText, facts: Facts) -> tuple[Finding, ...]:
-        written = "\n".join((text.subject or "", text.text, text.html or ""))
-        named = await self._staff.incidents.customers_named(written)
-        return validate_text(text, facts, self._deps.policy, named)
 
     async def _words(
         self, call: Call, incident_id: str, message: str | None
@@ -316,17 +294,3 @@ class Commands:
             state, Moment.UPDATE, 1, audience, policy, {}, self._deps.public_url,
             next_update_at=due,
         )  # fmt: skip
-
-
-def field_error(finding: Finding) -> FieldError:
-    """A broken rule as a field at fault."""
-    return FieldError(
-        field=finding.where, value=finding.found, allowed=f"{finding.rule}: {finding.suggestion}"
-    )
-
-
-def _untouched(base: DraftVersion, texts: tuple[DraftText, ...]) -> tuple[Finding, ...]:
-    edited = tuple(f"{text.channel}/{text.locale}" for text in texts)
-    return tuple(
-        f for f in base.findings if not any((f.where + "/").startswith(f"{e}/") for e in edited)
-    )

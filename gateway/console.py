@@ -15,11 +15,13 @@ from domain.message import Channel, DraftText
 from domain.roles import Role
 from gateway.auth import Actor, Auth
 from gateway.commands import Call, Commands
-from gateway.console_forms import start_body, submit
+from gateway.console_forms import start_body, statement_body, submit
 from gateway.console_pages import HEADERS, STYLE, render
 from gateway.deps import Deps
+from gateway.markdown import markdown_html
+from gateway.post_mortems import PostMortems
 from gateway.problems import correlation_id
-from gateway.staff_read import NAMESPACE, IncidentId, previews, read_radius
+from gateway.staff_read import NAMESPACE, IncidentId, previews, read_changes, read_radius
 from gateway.staff_shapes import DraftOut, incident_out
 from runtime.staff import MAX_LIMIT, DraftView, TimelineView, staff_composer, staff_stores
 
@@ -33,6 +35,7 @@ class Console:
         self._deps = deps
         self._auth = auth
         self._staff = staff_stores(deps.engine)
+        self._post_mortems = PostMortems(deps)
         self._composer = staff_composer(
             deps.policy, deps.public_url, deps.secret_key.get_secret_value(), deps.now
         )
@@ -78,11 +81,12 @@ class Console:
     ) -> Response:
         """Everything about one incident."""
         view = await self._staff.incidents.detail(incident_id)
-        pending, texts, radius = None, [], None
+        pending, texts, radius, changes = None, [], None, None
         if view.pending is not None:
             pending = await self._staff.incidents.draft(incident_id, view.pending.draft)
             texts = self._texts(pending, (view.pending.model_extra or {}).get("channels"))
             radius = await read_radius(self._staff, self._deps, view)
+            changes = await read_changes(self._staff, incident_id, view.pending.draft)
         return render(
             "incident.html",
             status,
@@ -96,9 +100,33 @@ class Console:
             radius=radius,
             pending=pending,
             texts=texts,
+            changes=changes,
             timeline=await self._whole_timeline(incident_id),
             deliveries=await self._staff.ledger.incident_summary(incident_id),
             now=self._deps.now(),
+            error=error,
+            done=done,
+        )
+
+    async def post_mortem(
+        self,
+        actor: Actor,
+        incident_id: str,
+        status: int = 200,
+        error: ForewarnError | None = None,
+        done: str | None = None,
+    ) -> Response:
+        """The internal document as a page, with a form for what only humans know."""
+        view = await self._staff.incidents.detail(incident_id)
+        found = await self._post_mortems.read(incident_id)
+        document = markdown_html(found.markdown) if found.markdown else None
+        return render(
+            "post_mortem.html",
+            status,
+            **self.frame(actor),
+            incident=view,
+            found=found,
+            document=document,
             error=error,
             done=done,
         )
@@ -138,7 +166,7 @@ def router(deps: Deps) -> APIRouter:
     """The routes of the console."""
     auth = Auth(deps)
     console = Console(deps, auth)
-    commands = Commands(deps)
+    commands, post_mortems = Commands(deps), PostMortems(deps)
     staff = staff_stores(deps.engine)
     routes = APIRouter(prefix=HOME, include_in_schema=False)
 
@@ -224,6 +252,34 @@ def router(deps: Deps) -> APIRouter:
         except Unauthorized:
             return sign_in_page(request)
         return await console.incident(actor, incident_id, done=done)
+
+    @routes.get("/incidents/{incident_id}/post-mortem")
+    async def post_mortem(
+        request: Request,
+        incident_id: IncidentId,
+        done: Annotated[str | None, Query(pattern="^[a-z-]{1,20}$")] = None,
+    ) -> Response:
+        """The internal post-mortem."""
+        try:
+            actor = await signed_in(request)
+        except Unauthorized:
+            return sign_in_page(request)
+        return await console.post_mortem(actor, incident_id, done=done)
+
+    @routes.post("/incidents/{incident_id}/post-mortem")
+    async def state(request: Request, incident_id: IncidentId) -> Response:
+        """State what happened."""
+        try:
+            call, form = await posted(request)
+        except Unauthorized:
+            return sign_in_page(request)
+        try:
+            before = (await post_mortems.read(incident_id)).statement
+            await post_mortems.state(call, incident_id, statement_body(form, before))
+        except (BadInput, Refused, Transient) as error:
+            return await console.post_mortem(call.actor, incident_id, _status(error), error)
+        where = f"{HOME}/incidents/{incident_id}/post-mortem?done=stated"
+        return RedirectResponse(where, 303, headers=HEADERS)
 
     @routes.post("/incidents")
     async def start(request: Request) -> Response:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData
 
 from domain.errors import BadInput, FieldError, NotFound
+from domain.post_mortem import Statement
 from domain.roles import Role
 from gateway.commands import Call, Commands
 from gateway.staff_shapes import (
@@ -48,6 +49,29 @@ def start_body(form: FormData) -> StartBody:
         severity=_word(form, "severity"),
         customer_impact=_word(form, "customer_impact") is not None,
         separate=_word(form, "separate") is not None,
+    )
+
+
+def statement_body(form: FormData, before: Statement) -> Statement:
+    """What a human states for a post-mortem; a line of `visible` steps is for customers too.
+
+    A step whose words stay keeps the owner and the date that it had.
+    """
+    known = {action.text: action.model_dump() for action in before.prevention}
+    steps = [
+        known.get(line.strip(), {}) | {"text": line.strip(), "visible": name == "visible"}
+        for name in ("visible", "internal")
+        for line in _lines(form, name).split("\n")
+        if line.strip()
+    ]
+    return _body(
+        Statement,
+        summary=_lines(form, "summary"),
+        cause=_lines(form, "cause"),
+        fixed=_lines(form, "fixed"),
+        root_cause=_lines(form, "root_cause"),
+        error_rate_percent=_word(form, "error_rate_percent") or None,
+        prevention=steps,
     )
 
 

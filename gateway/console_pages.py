@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import yaml
 from fastapi import Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 HERE = Path(__file__).parent
 # Mails carry their style in attributes, and a sandboxed `srcdoc` frame inherits this policy.
@@ -32,11 +34,23 @@ HEADERS = {
 STYLE = (HERE / "static" / "console.css").read_text()
 # A mail gets its own style only with the shell around it, which a preview does not have.
 FRAME_STYLE = f"<style>{(HERE / 'static' / 'preview.css').read_text()}</style>"
+# Characters that turn or hide the text around them: an alert must not redraw the console.
+_TURNING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2060-\u2069]")
 CATALOG = yaml.safe_load((HERE.parent / "content" / "locales" / "en.yaml").read_text("utf-8"))
 
 
 def _instant(value: datetime | None) -> str:
     return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if value else "-"
+
+
+def _plain(text: str) -> str:
+    """Outside text without what steers how the text around it is shown."""
+    return _TURNING.sub("", text)
+
+
+def _outside(text: str) -> Markup:
+    """Outside text on its own: whatever its direction, its neighbours stay where they are."""
+    return Markup("<bdi>{}</bdi>").format(_plain(text))
 
 
 def _words(key: str) -> str:
@@ -52,6 +66,8 @@ ENVIRONMENT = Environment(
     lstrip_blocks=True,
 )
 ENVIRONMENT.filters["instant"] = _instant
+ENVIRONMENT.filters["plain"] = _plain
+ENVIRONMENT.filters["outside"] = _outside
 ENVIRONMENT.filters["words"] = _words
 ENVIRONMENT.filters["moment"] = lambda key: CATALOG["moments"].get(key, _words(key))
 ENVIRONMENT.filters["stage"] = lambda key: CATALOG["stages"].get(key, _words(key))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from urllib.parse import urlencode
@@ -11,8 +13,9 @@ from xml.etree import ElementTree
 from fastapi import APIRouter, Request, Response
 from markupsafe import Markup
 
+from domain.public import PublicStatus
 from gateway.pages import PUBLIC_FOR_SECONDS, cached, paragraphs
-from gateway.status_read import IncidentView, PublicDeps, StatusReader, StatusView
+from gateway.status_read import PublicDeps, StatusReader, StatusView, UpdateView
 from gateway.words import Words, choose_locale, words
 
 CACHE = PUBLIC_FOR_SECONDS.format(30)
@@ -66,14 +69,14 @@ def atom_feed(view: StatusView, catalog: Words) -> Element:
     add(feed, "link", rel="self", type="application/atom+xml", href=_self(view, "history.atom"))
     add(feed, "link", rel="alternate", type="text/html", href=f"{view.url}/history")
     add(add(feed, "author"), "name", view.company)
-    for incident in view.incidents[:ENTRIES]:
+    for news in entries(view, catalog):
         entry = add(feed, "entry")
-        add(entry, "id", f"urn:forewarn:incident:{incident.id}")
-        add(entry, "title", incident.title)
-        add(entry, "published", _stamp(incident.created_at))
-        add(entry, "updated", _stamp(incident.updated_at))
-        add(entry, "link", rel="alternate", type="text/html", href=incident.url)
-        add(entry, "content", _story(incident, catalog), type="html")
+        add(entry, "id", news.id)
+        add(entry, "title", news.title)
+        add(entry, "published", _stamp(news.published))
+        add(entry, "updated", _stamp(news.updated))
+        add(entry, "link", rel="alternate", type="text/html", href=news.url)
+        add(entry, "content", news.story, type="html")
     return feed
 
 
@@ -91,17 +94,60 @@ def rss_feed(view: StatusView, catalog: Words) -> Element:
         channel, f"{{{ATOM}}}link", rel="self", type="application/rss+xml",
         href=_self(view, "history.rss"),
     )  # fmt: skip
-    for incident in view.incidents[:ENTRIES]:
+    for news in entries(view, catalog):
         item = _add(channel, "item")
-        _add(item, "title", incident.title)
-        _add(item, "link", incident.url)
-        _add(item, "guid", f"urn:forewarn:incident:{incident.id}", isPermaLink="false")
-        _add(item, "pubDate", _mail_date(incident.updated_at))
-        _add(item, "description", _story(incident, catalog))
+        _add(item, "title", news.title)
+        _add(item, "link", news.url)
+        _add(item, "guid", news.id, isPermaLink="false")
+        _add(item, "pubDate", _mail_date(news.updated))
+        _add(item, "description", news.story)
     return root
 
 
-def _story(incident: IncidentView, catalog: Words) -> str:
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a feed: an incident, or the report on it; `story` is an HTML fragment."""
+
+    id: str
+    title: str
+    url: str
+    published: datetime
+    updated: datetime
+    story: str
+
+
+def entries(view: StatusView, catalog: Words) -> list[Entry]:
+    """The last incidents, each after its report, which is news of its own."""
+    found: list[Entry] = []
+    for incident in view.incidents[:ENTRIES]:
+        report = incident.report
+        if report is not None:
+            found.append(
+                Entry(
+                    id=f"urn:forewarn:report:{incident.id}",
+                    title=report.title or f"{catalog.page['report']}: {incident.title}",
+                    url=f"{incident.url}/report",
+                    published=report.posted_at,
+                    updated=report.posted_at,
+                    story=str(paragraphs(report.body)),
+                )
+            )
+        said = [u for u in incident.updates if u.status is not PublicStatus.POSTMORTEM]
+        ends = [incident.resolved_at] if incident.resolved_at else []
+        found.append(
+            Entry(
+                id=f"urn:forewarn:incident:{incident.id}",
+                title=incident.title,
+                url=incident.url,
+                published=incident.created_at,
+                updated=max([*(u.posted_at for u in said), *ends], default=incident.updated_at),
+                story=_story(said, catalog),
+            )
+        )
+    return found
+
+
+def _story(updates: Sequence[UpdateView], catalog: Words) -> str:
     """The updates, newest first, as an HTML fragment that is then escaped once more as text."""
     parts = (
         Markup("<p><small>{}</small><br><strong>{}</strong></p>{}").format(
@@ -109,7 +155,7 @@ def _story(incident: IncidentView, catalog: Words) -> str:
             catalog.status[update.status],
             paragraphs(update.body),
         )
-        for update in incident.updates
+        for update in updates
     )
     return str(Markup("").join(parts))
 

@@ -21,9 +21,21 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from domain.errors import BadInput, FieldError, NotFound, Refused, Transient, Unauthorized
+from domain.message import Finding
 from runtime.relay import TemporalDown
 
 log = structlog.get_logger(__name__)
+
+
+class BrokenRules(BadInput):
+    """A text that may not go out: which rules it breaks, where, and what would be better."""
+
+    def __init__(
+        self, message: str, errors: list[FieldError], findings: tuple[Finding, ...]
+    ) -> None:
+        super().__init__(message, errors)
+        self.findings = findings
+
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -50,6 +62,7 @@ def problem(
     request: Request | None = None,
     kind: str | None = None,
     errors: Sequence[FieldError] = (),
+    findings: Sequence[Finding] = (),
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
     """A problem document; `kind` is the stable end of its type."""
@@ -62,6 +75,8 @@ def problem(
     }
     if errors:
         body["errors"] = [error.model_dump() for error in errors[:MAX_ERRORS]]
+    if findings:
+        body["findings"] = [finding.model_dump() for finding in findings[:MAX_ERRORS]]
     if request is not None and correlation_id(request):
         body["correlation_id"] = correlation_id(request)
     return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
@@ -72,7 +87,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(BadInput)
     async def bad_input(request: Request, error: BadInput) -> JSONResponse:
-        return problem(422, str(error), request=request, errors=error.errors)
+        findings = error.findings if isinstance(error, BrokenRules) else ()
+        return problem(422, str(error), request=request, errors=error.errors, findings=findings)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:

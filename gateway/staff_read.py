@@ -14,6 +14,7 @@ from domain.roles import Role
 from domain.signal import Severity
 from gateway.auth import Auth
 from gateway.deps import Deps
+from gateway.differences import DraftChanges, draft_changes
 from gateway.staff_shapes import AudienceOut, DraftOut, IncidentOut, draft_out, incident_out
 from runtime.staff import (
     DEFAULT_LIMIT,
@@ -33,6 +34,8 @@ from runtime.staff import (
 IncidentId = Annotated[str, Path(min_length=1, max_length=100, pattern=r"^[\x20-\x7e]+$")]
 Cursor = Annotated[str | None, Query(max_length=500)]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
+Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
+AnotherVersion = Annotated[int | None, Query(ge=1, le=2**31 - 1)]
 NAMESPACE = "default"
 
 
@@ -97,6 +100,13 @@ def router(deps: Deps, auth: Auth) -> APIRouter:
         items = tuple(text for view in page.items for text in previews(composer, view, raw))
         return Page(items=items, next=page.next)
 
+    @routes.get("/{incident_id}/drafts/{version}/changes")
+    async def changes(
+        incident_id: IncidentId, version: Version, against: AnotherVersion = None
+    ) -> DraftChanges:
+        """What a version changed in the one it was edited from, or in another, as text diffs."""
+        return await read_changes(staff, incident_id, version, against)
+
     @routes.get("/{incident_id}/audience")
     async def audience(
         incident_id: IncidentId,
@@ -144,6 +154,17 @@ def router(deps: Deps, auth: Auth) -> APIRouter:
         return Page[Delivery](items=page.items, next=page.next)
 
     return routes
+
+
+async def read_changes(
+    staff: Staff, incident_id: str, version: int, against: int | None = None
+) -> DraftChanges:
+    """How a version differs from its base or another; nothing for one that is no edit."""
+    after = (await staff.incidents.draft(incident_id, version)).draft
+    base = against or after.based_on
+    if base is None:
+        return DraftChanges(incident_id=incident_id, version=version, against=None, changes=())
+    return draft_changes((await staff.incidents.draft(incident_id, base)).draft, after)
 
 
 async def read_radius(staff: Staff, deps: Deps, view: IncidentView) -> BlastRadius | None:

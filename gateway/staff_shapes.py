@@ -13,6 +13,7 @@ from domain.errors import BadInput, FieldError
 from domain.message import Channel, DraftText, DraftVersion, Finding
 from domain.policy import Policy
 from domain.signal import Severity, Share
+from gateway.differences import TextChange
 from runtime.staff import DraftView, IncidentView, Utc, View
 from workflows.names import incident_workflow_id
 
@@ -116,12 +117,13 @@ class CommandAnswer(View):
 
 
 class DecisionAnswer(View):
-    """What became of a version; `version` is the new one after an edit."""
+    """What became of a version; after an edit `version` is the new one, with its `changes`."""
 
     incident_id: str
     draft: int
     state: str
     version: int
+    changes: tuple[TextChange, ...] = ()
 
 
 class StartAnswer(View):

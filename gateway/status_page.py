@@ -73,12 +73,18 @@ class Pages:
 
     @property
     def routes(self) -> list[Route]:
-        """`/` and `/incidents/{id}`."""
+        """`/`, `/incidents/{id}` and `/incidents/{id}/report`."""
         return [
             Route("/", self.status, methods=METHODS, include_in_schema=False),
             Route(
                 "/incidents/{incident_id}",
                 self.incident,
+                methods=METHODS,
+                include_in_schema=False,
+            ),
+            Route(
+                "/incidents/{incident_id}/report",
+                self.report,
                 methods=METHODS,
                 include_in_schema=False,
             ),
@@ -92,14 +98,24 @@ class Pages:
 
     async def incident(self, request: Request) -> Response:
         """One incident with all that was said of it."""
+        frame, found = await self._incident(request)
+        if found is None:
+            return not_found(request, frame)
+        return self._answer(request, "incident.html", frame, "incident", found)
+
+    async def report(self, request: Request) -> Response:
+        """The published post-mortem of an incident."""
+        frame, found = await self._incident(request)
+        if found is None or found.report is None:
+            return not_found(request, frame)
+        return self._answer(request, "report.html", frame, "incident", found)
+
+    async def _incident(self, request: Request) -> tuple[Frame, IncidentView | None]:
         frame = Frame(self._deps, self._reader.locales, request)
         wanted = request.path_params["incident_id"]
         # PostgreSQL has no NUL in its texts and would take offence.
         known = "\x00" not in wanted
-        found = await self._reader.incident(wanted, frame.words.locale) if known else None
-        if found is None:
-            return not_found(request, frame)
-        return self._answer(request, "incident.html", frame, "incident", found)
+        return frame, await self._reader.incident(wanted, frame.words.locale) if known else None
 
     def _answer(
         self,

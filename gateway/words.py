@@ -12,6 +12,7 @@ import yaml
 from babel.dates import format_date, format_datetime
 from pydantic import BaseModel, ConfigDict
 
+from domain.locales import nearest
 from domain.policy import Policy
 
 FOLDER = Path(__file__).parents[1] / "content" / "pages"
@@ -36,13 +37,17 @@ class Words(BaseModel):
 
     def moment(self, at: datetime, *, exact: bool = False) -> str:
         """An instant in UTC, as this language writes it; `exact` adds seconds where it has some."""
-        written = format_datetime(at, self.page["time_format"], locale=self.locale)
+        written = format_datetime(at, self.page["time_format"], locale=self._babel)
         if exact and at.second:
             written += f":{at.second:02}"
         return f"{written}\N{NO-BREAK SPACE}UTC"
 
     def month(self, at: datetime) -> str:
-        return format_date(at, "LLLL y", locale=self.locale)
+        return format_date(at, "LLLL y", locale=self._babel)
+
+    @property
+    def _babel(self) -> str:
+        return self.locale.replace("-", "_")
 
 
 @cache
@@ -77,8 +82,8 @@ def choose_locale(
             weight = float(parameter.strip().removeprefix("q=") or 1)
         except ValueError:
             continue
-        wanted.append((-weight, position, tag.strip().lower().partition("-")[0]))
-    for weight, _, tag in sorted(wanted):
-        if tag in offered and weight < 0:
-            return tag
+        wanted.append((-weight, position, nearest(tag.strip(), offered)))
+    for weight, _, found in sorted(wanted, key=lambda w: w[:2]):
+        if found is not None and weight < 0:
+            return found
     return offered[0]

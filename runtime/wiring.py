@@ -19,16 +19,22 @@ from activities.postmortem import PostMortemActivities
 from activities.record import RecordActivities
 from activities.target import TargetActivities
 from adapters.chat.slack import Slack, SlackSettings
+from adapters.db.alert_titles import AlertTitles
 from adapters.db.announcements import AnnouncementStore
 from adapters.db.audiences import AudienceStore
 from adapters.db.drafts import DraftStore
 from adapters.db.engine import make_engine
 from adapters.db.incidents import IncidentStore
+from adapters.db.model_drafts import ModelDrafts
 from adapters.db.policies import PolicyStore
 from adapters.db.post_mortems import PostMortemStore
 from adapters.db.rate_limits import RateLimits
 from adapters.db.staff_board import StaffBoard
 from adapters.drafters.catalog import Catalog
+from adapters.drafters.claude import Claude, ClaudeSettings
+from adapters.drafters.claude_brief import Briefing
+from adapters.drafters.claude_drafter import ClaudeDrafter
+from adapters.drafters.claude_layout import Layout
 from adapters.drafters.compose import Composer
 from adapters.drafters.post_mortem import PostMortemWriter
 from adapters.drafters.templates import TemplateDrafter
@@ -39,7 +45,7 @@ from domain.errors import BadInput
 from domain.message import Channel
 from domain.policy import Policy
 from domain.ports import Sender
-from domain.validation import validate_draft
+from domain.validation import validate_draft, validate_text
 from runtime.observing import counted
 from runtime.policy_file import load_policy
 from runtime.settings import Settings, load_settings
@@ -74,10 +80,13 @@ class Steps:
     by_queue: Mapping[str, Sequence[Activity]]
     engine: AsyncEngine
     senders: Mapping[Channel, Sender] = field(default_factory=dict)
+    model: ClaudeDrafter | None = None
 
     async def aclose(self) -> None:
         for sender in self.senders.values():
             await sender.aclose()
+        if self.model is not None:
+            await self.model.aclose()
         await self.engine.dispose()
 
 
@@ -89,16 +98,16 @@ def build_steps(
     secret: str,
     clock: Callable[[], datetime] = utc_now,
     desk: StaffDesk | None = None,
+    model: ClaudeDrafter | None = None,
     **delivery: float,
 ) -> Steps:
     """Activities on real stores; `delivery` passes round and lease lengths in seconds."""
     policies, drafts = PolicyStore(engine), DraftStore(engine)
     records, audiences = IncidentStore(engine), AudienceStore(engine)
-    drafter = TemplateDrafter(CONTENT)
     composer = Composer(policy, public_url, secret=secret, content_dir=CONTENT, clock=clock)
     record = RecordActivities(records, policies, Catalog(CONTENT), desk is not None)
     target = TargetActivities(audiences, policies, clock)
-    writer = DraftWriter(drafts, drafter, validate_draft, clock)
+    writer = DraftWriter(drafts, TemplateDrafter(CONTENT), validate_draft, clock, model)
     draft = DraftActivities(records, audiences, policies, writer, public_url, clock)
     post_mortem = PostMortemActivities(
         PostMortemStore(engine),
@@ -137,6 +146,27 @@ def build_steps(
         },
         engine=engine,
         senders=senders,
+        model=model,
+    )
+
+
+def build_model(
+    engine: AsyncEngine, settings: ClaudeSettings, clock: Callable[[], datetime] = utc_now
+) -> ClaudeDrafter | None:
+    """Claude as the writer of drafts; None without a key: templates write them all."""
+    if settings.api_key is None:
+        return None
+    claude = Claude(settings)
+    claude.open()
+    return ClaudeDrafter(
+        claude,
+        settings,
+        Briefing(CONTENT),
+        Layout(CONTENT),
+        ModelDrafts(engine),
+        AlertTitles(engine),
+        validate_text,
+        clock,
     )
 
 
@@ -189,6 +219,7 @@ async def steps_from_environment() -> Steps:
         settings.public_url,
         secret,
         desk=build_desk(engine, policy, slack, settings.public_url, secret),
+        model=build_model(engine, load_settings(ClaudeSettings)),
     )
 
 

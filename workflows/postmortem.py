@@ -1,10 +1,13 @@
 """The post-mortem of an incident: drafted from the timeline, reviewed, published or completed.
 
 The incident puts the draft before its reviewers and passes their decision on, so that every
-decision on words is taken in one place. A rejected draft is written again.
+decision on words is taken in one place. A rejected draft is written again, one with sensitive
+content is not published, and before and past its deadline the reviewers are asked again.
 """
 
 from __future__ import annotations
+
+from datetime import datetime, timedelta
 
 from temporalio import workflow
 
@@ -20,6 +23,7 @@ class PostMortem:
     def __init__(self, start: PostMortemStart) -> None:
         self._start = start
         self._answers: list[PostMortemAnswer] = []
+        self._nudges: tuple[datetime, ...] = ()
 
     @workflow.run
     async def run(self, start: PostMortemStart) -> PostMortemResult:
@@ -29,14 +33,39 @@ class PostMortem:
                 attempt += 1
                 await self._draft(attempt)
             drafted = False
-            await workflow.wait_condition(lambda: bool(self._answers))
-            answer = self._answers.pop(0)
-            if answer.approved:
-                return await self._publish(answer)
+            answer = await self._answer()
+            if not answer.approved:
+                continue
+            published = await self._publish(answer)
+            if published is not None:
+                return published
+            drafted = True
 
     @workflow.signal(name="answered")
     def answered(self, answer: PostMortemAnswer) -> None:
         self._answers.append(answer)
+
+    async def _answer(self) -> PostMortemAnswer:
+        """The reviewers' decision; until it is there they are asked before and past the deadline.
+
+        The instants come with the draft: what an earlier release drafted has none, and no timers.
+        """
+        for at in self._nudges:
+            wait = at - workflow.now()
+            if wait <= timedelta(0):
+                continue
+            try:
+                await workflow.wait_condition(
+                    lambda: bool(self._answers),
+                    timeout=wait,
+                    timeout_summary=f"Ask for the post-mortem at {at:%Y-%m-%d %H:%M} UTC",
+                )
+            except TimeoutError:
+                await self._tell_incident(PostMortemMoved(state=PostMortemState.DUE))
+            else:
+                break
+        await workflow.wait_condition(lambda: bool(self._answers))
+        return self._answers.pop(0)
 
     async def _draft(self, attempt: int) -> None:
         workflow.set_current_details(f"Drafting, attempt {attempt}")
@@ -53,6 +82,7 @@ class PostMortem:
             **options.DRAFTING,
             summary="Draft the post-mortem from the timeline",
         )
+        self._nudges = draft.nudges
         workflow.set_current_details(f"Draft {draft.version} waits for its reviewers")
         await self._tell_incident(
             PostMortemMoved(
@@ -63,7 +93,11 @@ class PostMortem:
             )
         )
 
-    async def _publish(self, answer: PostMortemAnswer) -> PostMortemResult:
+    async def _publish(self, answer: PostMortemAnswer) -> PostMortemResult | None:
+        """Publish what was approved; None where the check refused it, then reviewers see it again.
+
+        Earlier releases never got that answer, so their histories replay as they are.
+        """
         public = self._start.public
         published = await workflow.execute_activity(
             "publish_post_mortem",
@@ -72,11 +106,23 @@ class PostMortem:
                 version=answer.version,
                 public=public,
                 by=answer.by,
+                policy_hash=self._start.policy_hash,
             ),
             result_type=PostMortemDraft,
             **options.PROJECTION,
             summary=f"Publish draft {answer.version}" if public else "Complete, internally",
         )
+        if published.invalid:
+            workflow.set_current_details(f"Draft {published.version} holds sensitive content")
+            await self._tell_incident(
+                PostMortemMoved(
+                    state=PostMortemState.DRAFTED,
+                    version=published.version,
+                    hash=published.hash,
+                    invalid=True,
+                )
+            )
+            return None
         state = PostMortemState.PUBLISHED if public else PostMortemState.COMPLETED
         await self._tell_incident(
             PostMortemMoved(

@@ -10,9 +10,24 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.db.audit import append_in
+from adapters.db.incidents_read import IncidentsRead, Utc, View
 from adapters.db.ledger_read import incident_summary
 from adapters.db.models import NoteRow, PostMortemRow, TimelineRow
+from adapters.db.post_mortem_models import StatementRow
 from domain.ports import ChannelCounts, TimelineEntry
+from domain.post_mortem import Statement
+
+
+class PostMortemDocument(View):
+    """The internal post-mortem as it stands; `version` is the customers' report beside it."""
+
+    state: str
+    public: bool
+    due: Utc | None
+    version: int | None
+    published_at: Utc | None
+    published_by: str | None
+    internal_markdown: str
 
 
 class PostMortemStore:
@@ -45,6 +60,46 @@ class PostMortemStore:
                 .order_by(NoteRow.created_at, NoteRow.id)
             )
             return list(rows)
+
+    async def statement(self, incident_id: str) -> Statement:
+        """What a human stated; all of it empty where nobody has yet."""
+        async with self._engine.connect() as conn:
+            found = await conn.scalar(
+                select(StatementRow.statement).where(StatementRow.incident_id == incident_id)
+            )
+        return Statement() if found is None else Statement.model_validate(found)
+
+    async def state(self, incident_id: str, statement: Statement, by: str, now: datetime) -> None:
+        """Keep what a human states in place of what was stated before, with an audit entry."""
+        values = {
+            "statement": statement.model_dump(mode="json"),
+            "author": by,
+            "stated_at": now,
+        }
+        async with self._engine.begin() as conn:
+            await conn.execute(
+                insert(StatementRow)
+                .values(incident_id=incident_id, **values)
+                .on_conflict_do_update(index_elements=["incident_id"], set_=values)
+            )
+            await append_in(conn, "post_mortem", by, {"state": "stated"}, now, incident_id)
+
+    async def document(self, incident_id: str) -> PostMortemDocument | None:
+        """The internal document and where it stands; None before the first is written."""
+        row = PostMortemRow
+        async with self._engine.connect() as conn:
+            found = await conn.execute(
+                select(
+                    row.state, row.public, row.due, row.version, row.published_at,
+                    row.published_by, row.internal_markdown,
+                ).where(row.incident_id == incident_id)
+            )  # fmt: skip
+            first = found.mappings().first()
+        return None if first is None else PostMortemDocument.model_validate(dict(first))
+
+    async def customers_named(self, text: str) -> Sequence[str]:
+        """Names of customers that occur in a text."""
+        return await IncidentsRead(self._engine).customers_named(text)
 
     async def save_internal(
         self, incident_id: str, public: bool, due: datetime | None, markdown: str, version: int

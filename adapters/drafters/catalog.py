@@ -11,17 +11,23 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from adapters.drafters.times import full
+from adapters.drafters.times import babel_locale, full
+from domain.locales import nearest
 
 _FIELD = re.compile(r"\{(\w+)\}")
 _OPTIONAL = re.compile(r"\[([^\[\]]*)\]")
 UNKNOWN = "?"
+# Readers' locales come from outside: what is remembered of them stays bounded.
+_REMEMBERED = 1024
 
 
 class Words(BaseModel):
     """One `content/locales/<locale>.yaml`; `neutral_name` may be empty where a greeting needs none.
 
-    In `timeline`, a part in [brackets] is left out when one of its {fields} is not known.
+    In `timeline`, a part in [brackets] is left out when one of its {fields} is not known. In
+    `phrases`, `unnamed_region` is there where `regions` bring their own prepositions, and
+    `and_more_affected` and `and_one_more_affected` where a list in a sentence takes another ending
+    than one that stands alone.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +51,7 @@ class Catalog:
             path.stem: Words.model_validate(yaml.safe_load(path.read_text("utf-8")))
             for path in sorted((content_dir / "locales").glob("*.yaml"))
         }
+        self._resolved: dict[str, str] = {}
 
     @property
     def locales(self) -> tuple[str, ...]:
@@ -52,17 +59,22 @@ class Catalog:
 
     def resolve(self, locale: str) -> str:
         """The locale itself, its language, or English."""
-        for name in (locale, re.split(r"[-_]", locale)[0].lower()):
-            if name in self._words:
-                return name
-        return "en"
+        found = self._resolved.get(locale)
+        if found is None:
+            if len(self._resolved) >= _REMEMBERED:
+                self._resolved.clear()
+            found = self._resolved[locale] = nearest(locale, self._words) or "en"
+        return found
 
     def words(self, locale: str) -> Words:
         return self._words[self.resolve(locale)]
 
     def region(self, key: str, locale: str) -> str:
         """A region's name as it stands in a sentence; an unnamed one in capitals."""
-        return self.words(locale).regions.get(key, key.upper())
+        words = self.words(locale)
+        if key in words.regions:
+            return words.regions[key]
+        return words.phrases.get("unnamed_region", "{region}").format(region=key.upper())
 
     def stage(self, key: str, locale: str) -> str:
         return self.words(locale).stages.get(key, key)
@@ -70,8 +82,16 @@ class Catalog:
     def moment(self, key: str, locale: str) -> str:
         return self.words(locale).moments.get(key, key)
 
-    def phrase(self, key: str, locale: str, **data: object) -> str:
-        return self.words(locale).phrases[key].format(**data)
+    def phrase(self, *keys: str, locale: str, **data: object) -> str:
+        """The first of the phrases that the language has, filled."""
+        phrases = self.words(locale).phrases
+        return phrases[next((k for k in keys if k in phrases), keys[-1])].format(**data)
+
+    def counted(self, unit: str, count: int, locale: str, number: str) -> str:
+        """`number` of a unit in the plural form of the language: `<unit>` for one, `<unit>s`."""
+        tongue = babel_locale(self.resolve(locale))
+        key = unit if tongue.plural_form(count) == "one" else f"{unit}s"
+        return self.phrase(key, locale=locale, count=number)
 
     def line(self, key: str, data: Mapping[str, Any], locale: str = "en") -> str:
         """The sentence of a timeline line; what `data` lacks makes it shorter, never wrong.

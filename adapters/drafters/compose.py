@@ -14,15 +14,18 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
-from babel.lists import format_list
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup, escape
 
 from adapters.drafters.catalog import Catalog
+from adapters.drafters.lists import listed
 from adapters.drafters.markup import WITH_HTML, HtmlBody
-from adapters.drafters.times import babel_locale, instant, zone
+from adapters.drafters.shorten import shorten
+from adapters.drafters.slots import NAME, URL, WHY, Slotted, one_line, without
+from adapters.drafters.times import instant, zone
 from domain.errors import Permanent
+from domain.locales import nearest
 from domain.message import (
     FOR_ALL,
     Channel,
@@ -38,45 +41,18 @@ from domain.tokens import sign
 
 UNSUBSCRIBE = "unsubscribe"
 _PLACEHOLDER = re.compile(r"\[\[(name|(?:time|link):\w+)\]\]")
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _KEY = re.compile(r"[\w-]+")
-_NAME_LIMIT = 100
 _PREHEADER = 140
 _CACHED = 2048
-# Stand for what each recipient has of its own; no text holds them, for `_UNSAFE` takes them out.
-_NAME, _WHY, _URL = "\x01", "\x02", "\x03"
-
-
-@dataclass(frozen=True)
-class _Slotted:
-    """A text cut at the places that differ per recipient."""
-
-    parts: tuple[str, ...]
-    slots: tuple[str, ...]
-
-    @classmethod
-    def of(cls, text: str) -> _Slotted:
-        pieces = re.split(f"([{_NAME}{_WHY}{_URL}])", text)
-        return cls(tuple(pieces[::2]), tuple(pieces[1::2]))
-
-    def fill(self, values: dict[str, str]) -> str:
-        out = [self.parts[0]]
-        for slot, part in zip(self.slots, self.parts[1:], strict=True):
-            value = values[slot]
-            if not value and out[-1].endswith(" "):
-                # "Guten Tag ," where the language greets nobody in particular.
-                out[-1] = out[-1][:-1]
-            out += (value, part)
-        return "".join(out)
 
 
 @dataclass(frozen=True)
 class _Prepared:
     """A draft's text with all that recipients share filled in."""
 
-    subject: _Slotted | None
-    text: _Slotted
-    html: _Slotted | None
+    subject: Slotted | None
+    text: Slotted
+    html: Slotted | None
     locale: str
     neutral_name: str
 
@@ -136,12 +112,12 @@ class Composer:
         """
         zone_name = "UTC" if channel in FOR_ALL else recipient.timezone
         prepared = self._prepare(draft, channel, recipient.locale, zone_name, next_update_at)
-        name = _one_line(recipient.name or "") or prepared.neutral_name
+        name = one_line(recipient.name or "") or prepared.neutral_name
         url = None
-        values = {_NAME: name, _WHY: "", _URL: ""}
+        values = {NAME: name, WHY: "", URL: ""}
         if channel is Channel.EMAIL:
             url = self._unsubscribe_url(recipient)
-            values[_WHY], values[_URL] = self._why(prepared.locale, recipient.reason), url or ""
+            values[WHY], values[URL] = self._why(prepared.locale, recipient.reason), url or ""
         html = None
         if prepared.html is not None:
             html = prepared.html.fill({k: str(escape(v)) for k, v in values.items()})
@@ -164,12 +140,12 @@ class Composer:
         text = self._laid_out(_pick(draft, channel, locale, self._policy))
         words = self._catalog.words(text.locale)
         filled = self._filled(text, draft.facts, text.locale, "UTC", None)
-        values = {_NAME: words.neutral_name}
+        values = {NAME: words.neutral_name}
         return text.model_copy(
             update={
-                "subject": filled[0] and _Slotted.of(filled[0]).fill(values),
-                "text": _Slotted.of(filled[1]).fill(values),
-                "html": filled[2] and _Slotted.of(filled[2]).fill(values),
+                "subject": filled[0] and Slotted.of(filled[0]).fill(values),
+                "text": Slotted.of(filled[1]).fill(values),
+                "html": filled[2] and Slotted.of(filled[2]).fill(values),
             }
         )
 
@@ -214,7 +190,7 @@ class Composer:
         words = self._catalog.words(draft_text.locale)
         if channel is Channel.EMAIL:
             mail = words.mail
-            text = f"{text}\n\n-- \n{_WHY}\n{mail['unsubscribe_text'].format(url=_URL)}\n"
+            text = f"{text}\n\n-- \n{WHY}\n{mail['unsubscribe_text'].format(url=URL)}\n"
             if html is not None:
                 html = self._shell.render(
                     locale=draft_text.locale,
@@ -223,14 +199,14 @@ class Composer:
                     company=self._policy.company.name,
                     support=self._policy.company.support_email,
                     body=Markup(html),  # escaped where it was written, its values just above
-                    why=_WHY,
+                    why=WHY,
                     unsubscribe=mail["unsubscribe"],
-                    unsubscribe_url=_URL,
+                    unsubscribe_url=URL,
                 )
         return _Prepared(
-            subject=_Slotted.of(_one_line(subject, keep=_NAME)) if subject is not None else None,
-            text=_Slotted.of(text),
-            html=_Slotted.of(html) if html is not None else None,
+            subject=Slotted.of(one_line(subject, keep=NAME)) if subject is not None else None,
+            text=Slotted.of(text),
+            html=Slotted.of(html) if html is not None else None,
             locale=draft_text.locale,
             neutral_name=words.neutral_name,
         )
@@ -257,7 +233,7 @@ class Composer:
         def fill(m: re.Match[str]) -> str:
             kind, _, key = m[1].partition(":")
             if kind == "name":
-                return _NAME
+                return NAME
             if kind == "time" and key in times:
                 return instant(
                     times[key],
@@ -276,13 +252,10 @@ class Composer:
         def fill_html(m: re.Match[str]) -> str:
             return str(escape(fill(m)))
 
-        def clean(raw: str) -> str:
-            return raw.translate({1: None, 2: None, 3: None})
-
         return (
-            None if text.subject is None else _PLACEHOLDER.sub(fill, clean(text.subject)),
-            _PLACEHOLDER.sub(fill, clean(text.text)),
-            None if text.html is None else _PLACEHOLDER.sub(fill_html, clean(text.html)),
+            None if text.subject is None else _PLACEHOLDER.sub(fill, without(text.subject)),
+            _PLACEHOLDER.sub(fill, without(text.text)),
+            None if text.html is None else _PLACEHOLDER.sub(fill_html, without(text.html)),
         )
 
     def _why(self, locale: str, reason: str) -> str:
@@ -298,8 +271,7 @@ class Composer:
             names = [n.get(locale) or next(iter(n.values())) for n in named]
             found = mail["why_default"]
             if names:
-                listed = format_list(names, locale=babel_locale(locale))
-                found = mail["why"].format(components=listed)
+                found = mail["why"].format(components=listed(names, locale))
             if len(self._whys) >= _CACHED:
                 self._whys.clear()
             self._whys[(locale, reason)] = found
@@ -315,7 +287,7 @@ class Composer:
 def _pick(draft: DraftVersion, channel: Channel, locale: str, policy: Policy) -> DraftText:
     """The text for a reader: in their locale, their language, the policy's first, or any."""
     texts = {t.locale: t for t in draft.texts if t.channel is channel}
-    for wanted in (locale, _language(locale), policy.locales[0]):
+    for wanted in (nearest(locale, texts), policy.locales[0]):
         if wanted in texts:
             return texts[wanted]
     if texts:
@@ -328,16 +300,7 @@ def _language(locale: str) -> str:
     return re.split(r"[-_]", locale)[0].lower()
 
 
-def _one_line(text: str, keep: str = "") -> str:
-    """One line without control or direction characters, which could forge a header or a name."""
-    if not keep and text.isascii() and text.isprintable():
-        return text.strip()[:_NAME_LIMIT]
-    unsafe = _UNSAFE.sub(lambda m: m[0] if m[0] == keep else " ", text)
-    return " ".join(unsafe.split(" ")).strip()[: _NAME_LIMIT if not keep else None]
-
-
 def _preheader(text: str) -> str:
     """The first sentences after the greeting: what a list of mails shows beside the subject."""
-    paragraphs = [p for p in text.split("\n\n") if _NAME not in p] or [""]
-    line = " ".join(paragraphs[0].split())
-    return line if len(line) <= _PREHEADER else line[:_PREHEADER].rsplit(None, 1)[0] + "…"
+    paragraphs = [p for p in text.split("\n\n") if NAME not in p] or [""]
+    return shorten(" ".join(paragraphs[0].split()), _PREHEADER)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from copy import copy
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
-from babel.lists import format_list
 from babel.numbers import format_decimal
 
 from adapters.drafters.catalog import Catalog
+from adapters.drafters.lists import enumerated, listed
+from adapters.drafters.shorten import shorten
 from domain.message import Channel, Facts
 from domain.policy import Policy
 from domain.rules.language import guess
@@ -20,16 +23,20 @@ SEPARATOR = "\x1f"
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f\u2028\u2029]")
 _BRACKETS = re.compile(r"\[{2,}|\]{2,}")
 _MANY_BREAKS = re.compile(r"\n{3,}")
+# A sentence names no more than these; the list of facts below it names them all.
+_IN_A_SENTENCE = 4
 _STAGES = ("suspected", "investigating", "identified", "monitoring", "resolved")
 
 
 @dataclass(frozen=True)
 class Brevity:
-    """How much is said: components named, sentences on impact, characters of each human note."""
+    """How much is said: components named, sentences on impact, characters of each human note,
+    and whether the regions are named."""
 
     components: int
     impacts: int
     note_chars: int
+    regions: bool = True
 
 
 # From everything to the bare minimum; a text takes the first that fits its channel. What a human
@@ -44,6 +51,7 @@ LEVELS = (
     Brevity(1, 1, 0),
     Brevity(1, 0, 0),
     Brevity(0, 0, 0),
+    Brevity(0, 0, 0, regions=False),
 )
 
 
@@ -56,12 +64,9 @@ def clean_note(text: str) -> str:
     return _MANY_BREAKS.sub("\n\n", "\n".join(lines)).strip()
 
 
-def shorten(text: str, limit: int) -> str:
-    """Cut at a word, with an ellipsis; nothing where hardly anything would be left."""
-    if len(text) <= limit:
-        return text
-    cut = text[: max(limit - 1, 0)].rsplit(None, 1)[0].rstrip(",;:- \u2013") if limit > 20 else ""
-    return f"{cut}…" if cut else ""
+@lru_cache(maxsize=4096)
+def _decimal(value: float, pattern: str | None, locale: str) -> str:
+    return format_decimal(value, format=pattern, locale=locale)
 
 
 class FactWords:
@@ -82,14 +87,49 @@ class FactWords:
         self.locale = locale
         self.channel = channel.value
         self._brevity = brevity
+        self._notes: dict[tuple[str, int], str] = {}
+
+    def at(self, brevity: Brevity, channel: Channel | None = None) -> FactWords:
+        """The same facts at another brevity; what depends on the language only is kept."""
+        # The copy takes along what was worked out before it.
+        _ = self._names, self._noticed, self._steady
+        other = copy(self)
+        other._brevity = brevity
+        other.channel = channel.value if channel else self.channel
+        return other
+
+    @property
+    def names_components(self) -> bool:
+        """Whether this brevity has room for the name of a component."""
+        return self._brevity.components > 0
+
+    def said(self) -> tuple[object, ...]:
+        """All that depends on the brevity: where two are equal, so are their texts."""
+        notes = tuple(self.note(key) for key in self._facts.notes)
+        named = (self.names_components, self.components(), self.affected(), self.regions())
+        return (named, notes, *self.impacts())
 
     def variables(self) -> dict[str, object]:
         """Everything a template may name; unknown facts are empty, never undefined."""
+        return self._steady | {
+            "channel": self.channel,
+            "components": self.components(),
+            "components_named": self.names_components and bool(self._names),
+            "affected": self.affected(),
+            "regions": self.regions(),
+            "impacts": self.impacts(),
+            "note": self.note,
+            "time": self.time,
+            "link": self.link,
+            "fact": self.fact,
+            "number_of": self.number,
+        }
+
+    @cached_property
+    def _steady(self) -> dict[str, object]:
         facts, company = self._facts, self._policy.company
-        signature = company.signature
         return {
             "f": facts,
-            "channel": self.channel,
             "holding": facts.holding,
             "number": facts.number,
             "severity": facts.severity,
@@ -98,10 +138,7 @@ class FactWords:
             "stage_name": self._catalog.stage(facts.stage, self.locale),
             "went_back": self._went_back(),
             "category": facts.category,
-            "components": self.components(),
-            "components_named": self._brevity.components > 0 and bool(self._names()),
-            "regions": self.regions(),
-            "impacts": self.impacts(),
+            "several": len(self._names) > 1,
             "share": self.number("share_percent", percent=True),
             "error_rate": self.number("error_rate_percent", percent=True),
             "accounts": self.number("accounts"),
@@ -110,25 +147,25 @@ class FactWords:
             "report_within": self.report_within(),
             "company": company.name,
             "support": company.support_email,
-            "signature": signature.get(self.locale) or company.name,
-            "note": self.note,
-            "time": self.time,
-            "link": self.link,
-            "fact": self.fact,
-            "number_of": self.number,
+            "signature": company.signature.get(self.locale) or company.name,
         }
 
     # What the templates call
 
     def note(self, key: str) -> str:
         """A human's words, marked as the original wording where they are in another language."""
-        text = shorten(clean_note(self._facts.notes.get(key, "")), self._brevity.note_chars)
+        asked = (key, self._brevity.note_chars)
+        if asked not in self._notes:
+            self._notes[asked] = self._noted(*asked)
+        return self._notes[asked]
+
+    def _noted(self, key: str, most: int) -> str:
+        text = shorten(clean_note(self._facts.notes.get(key, "")), most)
         if not text:
             return ""
-        known = self._policy.tone.stop_words
-        written_in = self._facts.notes.get("locale") or guess(text, known)
+        written_in = self._facts.notes.get("locale") or guess(text, self._policy.tone.stop_words)
         if written_in and self._catalog.resolve(written_in) != self._catalog.resolve(self.locale):
-            return self._catalog.phrase("original_wording", self.locale, text=text)
+            return self._catalog.phrase("original_wording", locale=self.locale, text=text)
         return text
 
     def time(self, key: str) -> str:
@@ -141,7 +178,7 @@ class FactWords:
     @staticmethod
     def fact(label: str, value: str) -> str:
         """A labelled line; nothing where the value is not known."""
-        return f"{label}{SEPARATOR}{value}\n" if value else ""
+        return f"{label.rstrip()}{SEPARATOR}{value}\n" if value else ""
 
     def number(self, key: str, percent: bool = False) -> str:
         value = self._facts.numbers.get(key)
@@ -149,8 +186,8 @@ class FactWords:
             return ""
         # A share that rounds to nothing would read as "nobody".
         pattern = "#,##0.#" if round(value, 1) or not value else "#,##0.###"
-        text = format_decimal(value, format=pattern, locale=self._babel)
-        return self._catalog.phrase("percent", self.locale, number=text) if percent else text
+        text = _decimal(value, pattern, self._babel)
+        return self._catalog.phrase("percent", locale=self.locale, number=text) if percent else text
 
     # In words
 
@@ -158,37 +195,55 @@ class FactWords:
     def _babel(self) -> str:
         return self.locale.replace("-", "_")
 
+    @cached_property
     def _names(self) -> tuple[str, ...]:
         names = self._facts.component_names
         chosen = names.get(self.locale) or names.get(self._catalog.resolve(self.locale))
         return chosen or next(iter(names.values()), ())
 
     def components(self) -> str:
-        """Customer-facing names as a list in words, cut to what fits."""
-        names, most = list(self._names()), self._brevity.components
+        """Customer-facing names as a list that stands alone, cut to what fits."""
+        return self._named(self._brevity.components, "")
+
+    def affected(self) -> str:
+        """The names as they stand in a sentence, where a long list would bury the verb."""
+        most = self._brevity.components
+        # "And one more" would be no shorter than its name.
+        if len(self._names) > _IN_A_SENTENCE + 1:
+            most = min(most, _IN_A_SENTENCE)
+        return self._named(most, "_affected")
+
+    def _named(self, most: int, form: str) -> str:
+        names = self._names
         if not names or most == 0:
             phrase = "several_services" if len(names) > 1 else "our_service"
-            return self._catalog.phrase(phrase, self.locale)
+            return self._catalog.phrase(phrase, locale=self.locale)
         if len(names) <= most:
-            return format_list(names, locale=self._babel)
-        listed = ", ".join(names[:most])
-        left = len(names) - most
-        phrase = "and_one_more" if left == 1 else "and_more"
-        return self._catalog.phrase(phrase, self.locale, list=listed, count=left)
+            return listed(names, self.locale)
+        first, left = enumerated(names[:most], self.locale), len(names) - most
+        key = "and_one_more" if left == 1 else "and_more"
+        count = _decimal(left, None, self._babel)
+        return self._catalog.phrase(
+            f"{key}{form}", key, locale=self.locale, list=first, count=count
+        )
 
     def regions(self) -> str:
-        names = [self._catalog.region(r, self.locale) for r in self._facts.regions]
-        return format_list(names, locale=self._babel) if names else ""
+        keys = self._facts.regions if self._brevity.regions else ()
+        names = [self._catalog.region(key, self.locale) for key in keys]
+        return listed(names, self.locale)
 
     def impacts(self) -> list[str]:
         """What customers notice, one sentence per component, without repeats."""
-        known = self._policy.component_keys()
-        found = (
-            self._policy.component(k).impact.get(self.locale, "")
-            for k in self._facts.components
-            if k in known
-        )
-        return list(dict.fromkeys(s for s in found if s))[: self._brevity.impacts]
+        return self._noticed[: self._brevity.impacts]
+
+    @cached_property
+    def _noticed(self) -> list[str]:
+        by_key = {c.key: c for c in self._policy.component_list()}
+        affected = [by_key[k] for k in self._facts.components if k in by_key]
+        # What is said of a component holds for its parts.
+        parts = {part.key for whole in affected for part in whole.children}
+        found = (c.impact.get(self.locale, "") for c in affected if c.key not in parts)
+        return list(dict.fromkeys(s for s in found if s))
 
     def duration(self) -> str:
         minutes = self._facts.numbers.get("duration_minutes")
@@ -196,13 +251,14 @@ class FactWords:
             return ""
         whole = int(minutes)
         if whole < 1:
-            return self._catalog.phrase("under_a_minute", self.locale)
+            return self._catalog.phrase("under_a_minute", locale=self.locale)
         hours, rest = divmod(whole, 60)
-        parts = {
-            "hours": self._counted("hour", hours) if hours else "",
-            "minutes": self._counted("minute", rest) if rest else "",
-        }
-        return self._catalog.phrase("duration", self.locale, **parts).strip()
+        parts = [self._counted(u, n) for u, n in (("hour", hours), ("minute", rest)) if n]
+        if len(parts) == 1:
+            return parts[0]
+        return self._catalog.phrase(
+            "duration", locale=self.locale, hours=parts[0], minutes=parts[1]
+        )
 
     def report_within(self) -> str:
         """How long the public report may take by policy; empty where none is published."""
@@ -213,9 +269,8 @@ class FactWords:
         return self._counted("hour", round(duty.within.total_seconds() / 3600))
 
     def _counted(self, unit: str, count: int) -> str:
-        key = unit if count == 1 else f"{unit}s"
-        number = format_decimal(count, locale=self._babel)
-        return self._catalog.phrase(key, self.locale, count=number)
+        number = _decimal(count, None, self._babel)
+        return self._catalog.counted(unit, count, self.locale, number)
 
     def _went_back(self) -> bool:
         """Whether the incident stands at an earlier stage than customers were last told."""

@@ -48,20 +48,23 @@ class HtmlBody:
         )
         self._template = env.get_template("body.html.j2")
 
-    def render(self, text: str) -> str:
-        """The fragment of a text whose labelled lines hold the separator of facts."""
-        blocks = [_block(p) for p in text.split("\n\n") if p.strip()]
+    def render(self, text: str, label: str = ": ") -> str:
+        """The fragment of a text whose labelled lines hold the separator of facts.
+
+        `label` stands for the separator where a line is no row of a table.
+        """
+        blocks = [_block(p, label) for p in text.split("\n\n") if p.strip()]
         return self._template.render(blocks=blocks).strip()
 
 
-def _block(paragraph: str) -> Block:
+def _block(paragraph: str, label: str) -> Block:
     lines = paragraph.strip().split("\n")
     if all(SEPARATOR in line for line in lines):
         rows = (line.split(SEPARATOR, 1) for line in lines)
-        return Block(rows=tuple((_inline(label), _inline(value)) for label, value in rows))
+        return Block(rows=tuple((_inline(name), _inline(value)) for name, value in rows))
     if all(line.startswith("- ") for line in lines):
         return Block(items=tuple(_inline(line[2:]) for line in lines))
-    return Block(lines=tuple(_inline(line.replace(SEPARATOR, ": ")) for line in lines))
+    return Block(lines=tuple(_inline(line.replace(SEPARATOR, label)) for line in lines))
 
 
 def _inline(text: str) -> Markup:

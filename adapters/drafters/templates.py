@@ -7,20 +7,21 @@ itself.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jinja2 import FileSystemLoader, StrictUndefined
+from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from adapters.drafters.catalog import Catalog
-from adapters.drafters.facts import LEVELS, SEPARATOR, Brevity, FactWords
+from adapters.drafters.facts import LEVELS, SEPARATOR, FactWords
 from adapters.drafters.markup import WITH_HTML, HtmlBody, tidy
 from domain.errors import BadInput, FieldError
 from domain.message import Channel, DraftText, Facts
 from domain.policy import Policy
 from domain.ports import DraftRequest
-from domain.rules.length import filled_length
+from domain.rules.length import counted_length
 
 WITH_TITLE = frozenset(
     {Channel.EMAIL, Channel.IN_APP, Channel.STATUS_PAGE, Channel.INTERNAL, Channel.TICKET}
@@ -62,57 +63,66 @@ class TemplateDrafter:
         """
         known = self.locales()
         locales = [x for x in request.locales if x in known] or [policy.locales[0]]
-        return tuple(
-            self._text(request.facts, policy, channel, locale)
-            for channel in request.channels
+        facts, channels = request.facts, request.channels
+        words = [
+            FactWords(facts, policy, self._catalog, locale, Channel.EMAIL, LEVELS[0])
             for locale in locales
+        ]
+        return tuple(
+            self._text(facts, policy, spoken.at(LEVELS[0], channel), channel)
+            for channel in channels
+            for spoken in words
         )
 
-    def _text(self, facts: Facts, policy: Policy, channel: Channel, locale: str) -> DraftText:
-        limit = policy.length_limits.get(channel)
-        for brevity in LEVELS:
-            body = self._render(facts, policy, channel, locale, brevity)
-            plain = body.replace(SEPARATOR, ": ")
-            if limit is None or filled_length(plain, facts) <= limit:
+    def _text(self, facts: Facts, policy: Policy, words: FactWords, channel: Channel) -> DraftText:
+        limit, locale = policy.length_limits.get(channel), words.locale
+        label = self._catalog.phrase("label", locale=locale)
+        body = plain = ""
+        for shorter in _each_shorter(words):
+            body = self._render(facts, shorter, channel.value)
+            plain = body.replace(SEPARATOR, label)
+            if limit is None or counted_length(plain, facts, channel) <= limit:
                 break
         subject = None
         if channel in WITH_TITLE:
-            subject = self._subject(facts, policy, channel, locale)
-        html = self._html.render(body) if channel in WITH_HTML else None
+            subject = self._subject(
+                facts, words, "subject" if channel is Channel.EMAIL else "title"
+            )
+        html = self._html.render(body, label) if channel in WITH_HTML else None
         return DraftText(channel=channel, locale=locale, subject=subject, text=plain, html=html)
 
-    def _subject(self, facts: Facts, policy: Policy, channel: Channel, locale: str) -> str:
-        part = "subject" if channel is Channel.EMAIL else "title"
-        tolerable = None
-        for brevity in LEVELS:
-            line = " ".join(self._render(facts, policy, channel, locale, brevity, part).split())
-            if len(line) <= SUBJECT_SHOWN and brevity.components:
+    def _subject(self, facts: Facts, words: FactWords, part: str) -> str:
+        line, tolerable = "", None
+        for shorter in _each_shorter(words):
+            line = self._render(facts, shorter, part).replace("\n", " ")
+            if len(line) <= SUBJECT_SHOWN and shorter.names_components:
                 return line
-            if len(line) <= SUBJECT_LIMIT and (tolerable is None or brevity.components):
+            if len(line) <= SUBJECT_LIMIT and (tolerable is None or shorter.names_components):
                 tolerable = line
         return tolerable or line
 
-    def _render(
-        self,
-        facts: Facts,
-        policy: Policy,
-        channel: Channel,
-        locale: str,
-        brevity: Brevity,
-        part: str | None = None,
-    ) -> str:
-        words = FactWords(facts, policy, self._catalog, locale, channel, brevity)
+    def _render(self, facts: Facts, words: FactWords, macro: str) -> str:
+        path = f"{words.locale}/{facts.moment.value}.j2"
         variables: dict[str, Any] = words.variables()
-        path = f"{locale}/{facts.moment.value}.j2"
-        if not (self._templates / path).exists():
+        try:
+            say = self._env.get_template(path).make_module(variables)
+        except TemplateNotFound as error:
             raise BadInput(
-                f"there is no template for {facts.moment.value} in {locale!r}",
+                f"there is no template for {facts.moment.value} in {words.locale!r}",
                 [FieldError(field="moment", value=facts.moment.value, allowed="a known moment")],
-            )
-        say = self._env.get_template(path).make_module(variables)
-        macro = part or channel.value
+            ) from error
         if not hasattr(say, macro):
-            say = self._env.get_template(f"{locale}/layout.j2").make_module(
-                {**variables, "say": say}
-            )
+            layout = self._env.get_template(f"{words.locale}/layout.j2")
+            say = layout.make_module({**variables, "say": say})
         return tidy(getattr(say, macro)())
+
+
+def _each_shorter(words: FactWords) -> Iterator[FactWords]:
+    """From everything to the bare minimum, without those that say the same as the one before."""
+    before: tuple[object, ...] | None = None
+    for brevity in LEVELS:
+        shorter = words.at(brevity)
+        said = shorter.said()
+        if said != before:
+            yield shorter
+        before = said

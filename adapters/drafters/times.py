@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -10,6 +10,9 @@ from babel import Locale, UnknownLocaleError
 from babel.dates import format_skeleton, get_timezone_name
 
 _LONGEST_ABBREVIATION = 5
+# Languages written without spaces: brackets take a letter's full width, and no comma parts a date
+# from its time.
+_FULL_WIDTH = frozenset({"ja"})
 
 
 @lru_cache(maxsize=1024)
@@ -43,13 +46,24 @@ def instant(
 
     `dated` puts the date in front always; `exact` adds the seconds of a time that has some.
     """
-    where, tongue = zone(zone_name), babel_locale(locale)
-    local, utc = at.astimezone(where), at.astimezone(UTC)
-    dated = dated or local.date() != now.astimezone(where).date()
+    today = now.astimezone(zone(zone_name)).date()
+    return _instant(at.astimezone(UTC), locale, zone_name, today, dated, exact)
+
+
+# A broadcast asks for the same few instants once per zone and language, for each of its texts.
+@lru_cache(maxsize=8192)
+def _instant(
+    utc: datetime, locale: str, zone_name: str, today: date, dated: bool, exact: bool
+) -> str:
+    tongue, local = babel_locale(locale), utc.astimezone(zone(zone_name))
+    dated = dated or local.date() != today
     if not local.utcoffset():
         return f"{_written(utc, tongue, dated, exact)} UTC"
     here = f"{_written(local, tongue, dated, exact)} {_abbreviation(local, tongue)}"
-    return f"{here} ({_written(utc, tongue, utc.date() != local.date(), exact)} UTC)"
+    there = f"{_written(utc, tongue, utc.date() != local.date(), exact)} UTC"
+    if tongue.language in _FULL_WIDTH:
+        return f"{here}\N{FULLWIDTH LEFT PARENTHESIS}{there}\N{FULLWIDTH RIGHT PARENTHESIS}"
+    return f"{here} ({there})"
 
 
 def full(at: datetime, locale: str, *, exact: bool = False) -> str:
@@ -60,7 +74,8 @@ def full(at: datetime, locale: str, *, exact: bool = False) -> str:
 def _written(at: datetime, locale: Locale, dated: bool, exact: bool) -> str:
     # 24 hours everywhere: beside a UTC time, "2:30" would be read as one of both halves.
     clock = f"{at:%H:%M:%S}" if exact and at.second else f"{at:%H:%M}"
-    return f"{format_skeleton('yMMMd', at, locale=locale)}, {clock}" if dated else clock
+    comma = "" if locale.language in _FULL_WIDTH else ","
+    return f"{format_skeleton('yMMMd', at, locale=locale)}{comma} {clock}" if dated else clock
 
 
 def _abbreviation(local: datetime, locale: Locale) -> str:

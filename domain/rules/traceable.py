@@ -1,220 +1,137 @@
-"""Every time, number and name in a text comes from the facts (PRODUCT 4, frozen facts)."""
+"""Every time and every figure in a text comes from the facts (PRODUCT 4, frozen facts)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import timedelta
 
-from domain.message import Channel, Finding
-from domain.policy import Component
-from domain.rules.base import PLACEHOLDER, Passage, blank, blank_words, whole_word
-from domain.rules.clock import dates, times_of_day
+from domain.message import Finding
+from domain.rules.base import Passage, blank, blank_spans
+from domain.rules.known import NUMBER, close, readings
+from domain.rules.lexicon import Span
+from domain.rules.phrases import SPACELESS, fold
 
-_NUMBER = re.compile(r"(?<![\w.,])(?<!\w-)\d+(?:[.,  ]\d{3})*(?:[.,]\d+)?(?![\w])")
 # "1." or "2)" at the start of a line counts the lines, not something in the world.
-_ENUMERATION = re.compile(r"(?m)^\s*\d{1,2}[.)](?=\s)")
-_PERCENT = re.compile(r"\s*(?:%|percent|per cent|Prozent)", re.IGNORECASE)
-_UNIT = re.compile(r"[\s-]*(?:h\b|min|sec|sek|hour|day|week|stunde|tag|woche)", re.IGNORECASE)
-_FIXED = re.compile(r"(?<!\w)24/7(?!\w)")
-_CAPITALISED = re.compile(r"[A-ZÄÖÜ][\w.'\u2019-]*")
+_ENUMERATION = re.compile(r"(?m)^\s*[(\uff08]?\d{1,2}[.)\uff09、](?=\s|[^\d\s])")
+_PERCENT = re.compile(
+    r"[\s\u00a0\u202f]*(?:[%\uff05]|per\s?cent\b|Prozent|pour cent|por ciento|por cento|procent"
+    r"|per cento|パーセント)",
+    re.IGNORECASE,
+)
+# "2h42min", "2 h 42 min", "2h 42m": a length of time with a short unit.
+_LENGTH = re.compile(
+    r"(?<![\w.,:])(?P<h>\d{1,3})[\s\u00a0\u202f]?h(?:(?:rs?|ours?)\b)?(?:[\s\u00a0\u202f]?"
+    r"(?P<m>\d{1,2})[\s\u00a0\u202f]?(?:m|min|mins|minutes)?\b)?(?![A-Za-zÀ-ɏ])",
+    re.IGNORECASE,
+)
+_RATIO = re.compile(
+    r"(?<![\d.,])(?P<a>\d{1,3})\s?(?:in|out of|of|von|sur|de cada|em cada|op de|op|su|/"
+    r"|(?:人|社|件)に)\s?(?P<b>\d{1,3})(?![\d.,]*\d)",
+    re.IGNORECASE,
+)
+# Tenths, as Japanese counts shares.
+_TENTHS = re.compile("割(?![引当])")
+_UNIT = re.compile(r"[\s\u00a0\u202f-]*(?P<unit>[^\W\d_]+)")
+_FIGURE = re.compile(r"[\s\u00a0-]{0,2}\d{1,4}(?:[.,]\d{1,2})?(?![\d%])")
+_ZONE = re.compile(r"\b(?:UTC|GMT)\s?[+\u2212\u00b1-]\s?\d{1,2}(?::\d\d)?(?!\d)")
+_PROMISED = frozenset({"next_update", "eta"})
+_LATIN = re.compile(r"[A-Za-zÀ-ɏ]")
 
 
 def times(p: Passage) -> Iterator[Finding]:
     """A written time or date is one of the facts' instants."""
-    known = list(p.facts.times.values())
-    text, notes = blank(p.visible, PLACEHOLDER), "\n".join(p.notes)
-    for t in times_of_day(text):
-        if t.text not in notes and not any(t.matches(at, p.zones) for at in known):
-            yield p.finding("time", t.start, t.text, _use(p, "time"))
-    for d in dates(text):
-        if d.text not in notes and not any(d.matches(at) for at in known):
-            yield p.finding("time", d.start, d.text, _use(p, "time"))
+    instants, notes = list(p.facts.times.values()), "\n".join(p.notes)
+    lengths = p.known.minutes
+    for t in p.times:
+        if stands_in(t.text, notes) or (t.span is not None and close(t.span, lengths)):
+            continue
+        rough = any(t.start - 2 <= end <= t.start + 1 for _, end in p.spans("roughly"))
+        # What is promised is promised to the minute.
+        seen = [at for key, at in p.facts.times.items() if rough and key not in _PROMISED]
+        if not any(t.matches(at, p.zones) for at in instants) and not any(
+            t.is_near(at, p.zones) for at in seen
+        ):
+            yield p.finding("time", t.start, t.text, use(p))
+    zones = {*p.zones, *(zone for t in p.times for zone in t.zones)}
+    for d in p.dates:
+        if not stands_in(d.text, notes) and not any(d.matches(at, zones) for at in instants):
+            yield p.finding("time", d.start, d.text, use(p))
 
 
 def numbers(p: Passage) -> Iterator[Finding]:
     """A written figure is one of the facts' numbers, or one of their durations."""
-    text = p.words
-    written = [(t.start, t.end) for t in times_of_day(text)]
-    written += [(d.start, d.end) for d in dates(text)]
-    for start, end in written:
-        text = text[:start] + " " * (end - start) + text[end:]
-    for pattern in (_ENUMERATION, _FIXED):
-        text = blank(text, pattern)
-    figures, spans, percentages = _known_numbers(p), _known_spans(p), _known_percentages(p)
-    for m in _NUMBER.finditer(text):
+    text = _without_counts(p)
+    lengths = p.known.minutes
+    for m in _LENGTH.finditer(text):
+        minutes = int(m["h"]) * 60 + int(m["m"] or 0)
+        if not close(minutes, lengths):
+            yield p.finding("number", m.start(), m[0], known(p))
+    text = blank(text, _LENGTH)
+    figures, percentages = p.known.figures(p.channel), p.known.percentages
+    units = p.lists.units
+    for m in NUMBER.finditer(text):
         after = text[m.end() : m.end() + 20]
-        known = figures
-        if _PERCENT.match(after):
-            known = percentages
-        elif _UNIT.match(after):
-            known = figures + spans
-        if not any(_close(value, known) for value in _readings(m[0])):
-            listed = ", ".join(f"{v:g} ({k})" for k, v in p.facts.numbers.items())
-            yield p.finding("number", m.start(), m[0], f"known: {listed or 'no figures'}")
-
-
-def components(p: Passage) -> Iterator[Finding]:
-    """Only affected components are named, with what contains them and what they contain."""
-    related = _family(p)
-    allowed = [n for c in related for n in c.names.values()]
-    text = blank_words(p.words, [*allowed, *p.notes])
-    others = {
-        name: c.key
-        for c in p.policy.component_list()
-        if c not in related
-        for name in c.names.values()
-    }
-    for name in sorted(others, key=len, reverse=True):
-        # Case counts: "reports" are anybody's, "Reporting" is the component.
-        for m in re.finditer(rf"(?<![\w-]){re.escape(name)}(?![\w-])", text):
-            if _is_name(text, m.start(), name):
-                text = text[: m.start()] + " " * len(name) + text[m.end() :]
-                named = ", ".join(p.facts.component_names.get(p.draft.locale, ())) or "none"
-                yield p.finding("component", m.start(), name, f"affected are: {named}")
-
-
-def regions(p: Passage) -> Iterator[Finding]:
-    """A region in capitals, such as EU, is one of the facts'."""
-    if not p.facts.regions:
-        return
-    for key in p.policy.regions:
-        if key in p.facts.regions:
+        values = readings(m[0])
+        unit = _UNIT.match(after)
+        word = fold(unit["unit"]) if unit else ""
+        seconds, scale = _of(word, units), _of(word, p.lists.scales)
+        if _TENTHS.match(after):
+            fine = any(close(v * 10, percentages) for v in values)
+        elif _PERCENT.match(after):
+            fine = any(close(v, percentages) for v in values)
+        elif seconds:
+            fine = any(close(v * seconds / 60, lengths) or close(v, figures) for v in values)
+        elif scale:
+            fine = any(close(v * scale, figures) for v in values)
+        elif unit and not m[0].endswith(" ") and _LATIN.match(after):
+            # Glued to letters it is a name or a code, such as "5xx", which other rules know.
             continue
-        for m in re.finditer(rf"(?<![\w-]){re.escape(key.upper())}(?![\w-])", p.words):
-            listed = ", ".join(r.upper() for r in p.facts.regions)
-            yield p.finding("region", m.start(), m[0], f"affected are: {listed}")
+        else:
+            fine = any(close(v, figures) for v in values)
+        if not fine:
+            yield p.finding("number", m.start(), m[0], known(p))
 
 
-def recipient_name(p: Passage) -> Iterator[Finding]:
-    """A greeting is for the recipient, whose name is filled in later."""
-    if p.field == "html" and p.draft.text:
-        return
-    tone = p.policy.tone
-    greetings = [g for listed in tone.greetings.values() for g in listed]
-    opening = whole_word(greetings)
-    if opening is None:
-        return
-    anyone = {w.lower() for listed in tone.anyone.values() for w in listed}
-    for m in opening.finditer(p.visible):
-        before = p.visible[: m.start()].rsplit("\n", 1)[-1]
-        after = p.visible[m.end() :].split("\n", 1)[0].split(",", 1)[0].strip()
-        # Only at the start of a line, and only up to a comma: "Hi-res" and "Dear me" are none.
-        if before.strip() or not p.visible[m.end() : m.end() + 1].isspace():
-            continue
-        if (
-            _CAPITALISED.match(after)
-            and len(after.split()) <= 4
-            and after.lower() not in anyone
-            and after not in p.facts.names
-        ):
-            yield p.finding("name", m.end() + 1, after, "write [[name]]")
+def ratios(text: str, percentages: Iterable[float]) -> Iterator[Span]:
+    """Shares written as "1 in 8" that are a known share."""
+    known = list(percentages)
+    for m in _RATIO.finditer(text):
+        a, b = sorted(int(m[k]) for k in ("a", "b"))
+        if b and any(abs(100 * a / b - share) <= 1 for share in known):
+            yield m.span()
 
 
-def other_customers(p: Passage) -> Iterator[Finding]:
-    """No customer reads another customer's name."""
-    pattern = whole_word(n for n in p.other_customers if len(n) > 2)
-    if pattern is not None:
-        for m in pattern.finditer(p.words):
-            yield p.finding("customer_name", m.start(), "a customer's name", "leave it out")
+def _without_counts(p: Passage) -> str:
+    """The words without times, dates, products, and figures that count nothing in the world."""
+    text = blank_spans(p.words, ((t.start, t.end) for t in p.times))
+    text = blank_spans(text, ((d.start, d.end) for d in p.dates))
+    text = blank(blank_spans(text, p.spans("fixed")), _ZONE)
+    for start, end in p.spans("numbered"):
+        figure = _FIGURE.match(text, end)
+        if figure is not None:
+            text = blank_spans(text, [(start, figure.end())])
+    for start, end in ratios(text, p.known.percentages):
+        text = blank_spans(text, [(start, end)])
+    return blank(text, _ENUMERATION)
 
 
-def _use(p: Passage, kind: str) -> str:
-    keys = p.facts.times if kind == "time" else p.facts.links
-    listed = ", ".join(f"[[{kind}:{k}]]" for k in keys)
+def _of(word: str, units: dict[str, float]) -> float | None:
+    """What a unit stands for; where no space ends the word, the longest one it begins with."""
+    if word in units or not re.match(f"[{SPACELESS}]", word):
+        return units.get(word)
+    return next((units[word[:n]] for n in range(len(word), 0, -1) if word[:n] in units), None)
+
+
+def stands_in(found: str, notes: str) -> bool:
+    """Whether the notes say the same; "15" of "15 Uhr" is not in "08:15"."""
+    return re.search(rf"(?<![\w:.]){re.escape(found)}(?![\w:])", notes) is not None
+
+
+def use(p: Passage) -> str:
+    listed = ", ".join(f"[[time:{k}]]" for k in p.facts.times)
     return f"use {listed}" if listed else "leave it out: no time is known"
 
 
-def _known_numbers(p: Passage) -> list[float]:
-    facts = p.facts
-    known = [float(facts.number), float(len(facts.components)), float(len(facts.regions))]
-    # "… and 3 more" counts the rest of a list.
-    known += [float(n) for n in range(1, max(map(len, facts.component_names.values()), default=0))]
-    for key, value in facts.numbers.items():
-        known += [value, float(round(value)), round(value, 1), round(value, 2)]
-        if key.endswith("minutes"):
-            known += [value // 60, value % 60, int(value), int(value % 60), round(value / 60, 1)]
-        if key.endswith("hours"):
-            known += [value * 60]
-    known += _noted(p)
-    company = p.policy.company.name
-    known += [float(n) for n in re.findall(r"\d+", f"{company} {p.facts.incident_id}")]
-    if p.channel is Channel.INTERNAL:
-        known += [float(s.rank) for s in p.policy.severities]
-    return known
-
-
-def _known_spans(p: Passage) -> list[float]:
-    """How often policy lets us write, and when it wants the report."""
-    known: list[float] = []
-    for plan in p.policy.severities.values():
-        for span in (plan.update_every, plan.post_mortem.within):
-            known += _spans(span)
-    return known
-
-
-def _known_percentages(p: Passage) -> list[float]:
-    known = _noted(p)
-    for key, value in p.facts.numbers.items():
-        if "percent" in key:
-            known += [value, float(round(value)), round(value, 1), round(value, 2)]
-        elif "share" in key or "rate" in key:
-            known += [value * 100, float(round(value * 100)), round(value * 100, 1)]
-    return known
-
-
-def _noted(p: Passage) -> list[float]:
-    return [v for note in p.notes for m in _NUMBER.finditer(note) for v in _readings(m[0])]
-
-
-def _spans(span: timedelta | None) -> list[float]:
-    if span is None:
-        return []
-    seconds = span.total_seconds()
-    return [seconds / n for n in (1, 60, 3600, 86_400, 604_800)]
-
-
-def _readings(text: str) -> list[float]:
-    """What a written number can mean: comma and point mean opposite things in en and de."""
-    bare = re.sub(r"[  ]", "", text)
-    candidates = {
-        bare.replace(",", ""),
-        bare.replace(".", "").replace(",", "."),
-        bare.replace(",", "."),
-    }
-    out = []
-    for c in candidates:
-        try:
-            out.append(float(c))
-        except ValueError:
-            continue
-    return out
-
-
-def _close(value: float, known: Iterable[float]) -> bool:
-    return any(abs(value - k) < 1e-6 for k in known)
-
-
-def _family(p: Passage) -> list[Component]:
-    """The affected components, those inside them and those around them."""
-    everything = p.policy.component_list()
-    keys = set(p.facts.components)
-    out = []
-    for c in everything:
-        inside = {d.key for d in _below(c)}
-        around = any(c in _below(x) for x in everything if x.key in keys)
-        if c.key in keys or inside & keys or around:
-            out.append(c)
-    return out
-
-
-def _below(component: Component) -> list[Component]:
-    return [d for c in component.children for d in (c, *_below(c))]
-
-
-def _is_name(text: str, start: int, name: str) -> bool:
-    """A one-word name that opens a sentence may just be a word, such as "Reporting"."""
-    if " " in name or "-" in name or name.isupper():
-        return True
-    before = text[:start].rstrip(" ")
-    return bool(before) and before[-1] not in ".!?:\n\x1f"
+def known(p: Passage) -> str:
+    listed = ", ".join(f"{v:g} ({k})" for k, v in p.facts.numbers.items())
+    return f"known: {listed or 'no figures'}"

@@ -17,6 +17,7 @@ from runtime.commands.common import (
     AsJson,
     DataDir,
     call,
+    cell,
     emit,
     fail,
     open_gateway,
@@ -88,7 +89,20 @@ def edit(
         else:
             edits = read_texts(read_file(file), file)
         body = {"draft": version, "decision": "edit", "edits": edits}
-        emit(call(client, "POST", f"/api/incidents/{found['id']}/decision", json=body), as_json)
+        done = call(client, "POST", f"/api/incidents/{found['id']}/decision", json=body)
+    if as_json:
+        emit(done, as_json)
+        return
+    changes = done.pop("changes", [])
+    emit(done, as_json)
+    show_changes(changes)
+
+
+def show_changes(changes: list[dict[str, Any]]) -> None:
+    """Print text diffs, each under the place that it changes."""
+    for change in changes:
+        typer.echo(f"\n{change['channel']} {change['locale']} {change['field']}")
+        typer.echo(cell(change["diff"]))
 
 
 def _by_hand(texts: list[dict[str, Any]]) -> list[dict[str, Any]]:

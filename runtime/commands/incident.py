@@ -202,29 +202,45 @@ def false_alarm(
 
 @app.command()
 def preview(
-    incident: IncidentRef, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False
+    incident: IncidentRef,
+    moment: Annotated[
+        str | None, typer.Option("--moment", help="Not what waits, but this, written now.")
+    ] = None,
+    message: OptionalMessage = None,
+    locale: Annotated[str | None, typer.Option("--locale", help="Only this language.")] = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page that shows every text as it looks.")
+    ] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
 ) -> None:
-    """Print the pending draft: whom it would reach, and its texts as readers will see them."""
+    """Show what would be said: the pending draft and whom it reaches, or the next message."""
+    # Drafting needs templates, languages and stores: the other commands need not wait for them.
+    from runtime.commands import preview as looks
+
+    radius: dict[str, Any] | None = None
     with open_gateway(data_dir) as client:
         found = find(client, incident)
-        texts = draft_texts(client, found["id"], pending_version(found))
-        radius: dict[str, Any] | None = None
-        if found["audience_id"] and not as_json:
+        waits = found["pending"] is not None and moment is None and message is None
+        if waits and html is None:
+            texts = draft_texts(client, found["id"], pending_version(found))
+        if waits and found["audience_id"] and html is None and not as_json:
             radius = call(client, "GET", f"/api/incidents/{found['id']}/blast-radius")
+    if html is not None or not waits:
+        written = looks.written_now(data_dir, found["id"], moment, message)
+        if html is not None:
+            looks.write_page(written, locale, html)
+            return
+        texts = looks.as_rows(written, locale)
+    texts = [text for text in texts if locale in (None, text["locale"])]
+    if not texts:
+        fail(f"No text of {found['id']} is in {locale!r}")
     if as_json:
         emit(texts, as_json)
         return
     if radius is not None:
-        typer.secho("blast radius", bold=True)
-        emit(_radius(radius), False)
-        emit("", False)
-    for text in texts:
-        head = f"{text['channel']} · {text['locale']} · version {text['version']}"
-        typer.secho(head, bold=True)
-        emit({"subject": text["subject"]}, False)
-        emit(text["text"] + "\n", False)
-        for finding in text["findings"]:
-            emit({finding["rule"]: f"{finding['found']} ({finding['suggestion']})"}, False)
+        looks.show_radius(radius)
+    looks.show_texts(texts)
 
 
 def command(data_dir: Path, incident: str, name: str, body: dict[str, Any], as_json: bool) -> None:
@@ -303,29 +319,6 @@ def read_file(name: str) -> str:
 def _short(item: dict[str, Any]) -> dict[str, Any]:
     short = {key: item[key] for key in SHOWN}
     return _readable(short)
-
-
-def _radius(radius: dict[str, Any]) -> dict[str, Any]:
-    """The blast radius in a few lines; `incident …/blast-radius` of the API has all of it."""
-    told = radius["summary"]
-    short = {
-        channel: f"{reach['reached']}, left out: {_counts(reach['suppressed'])}"
-        for channel, reach in radius["channels"].items()
-    }
-    return {
-        "reaches": f"recipients {told['recipients']}, accounts {told['accounts']}",
-        **short,
-        **{name: _counts(told[name]) for name in ("plans", "regions", "locales")},
-        "why": _counts(told["reasons"]),
-        "left out": _counts(told["exclusions"]),
-        "value": f"{radius['value']:,.0f} a year",
-        "data as of": told["data_as_of"],
-        **({"warning": f"data older than {radius['age_limit']}"} if told["stale"] else {}),
-    }
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{_plain(key)} {number}" for key, number in counts.items()) or "none"
 
 
 def _readable(item: dict[str, Any]) -> dict[str, Any]:

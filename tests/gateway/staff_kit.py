@@ -28,7 +28,7 @@ from domain.facts import draft_hash
 from domain.message import Channel, DraftText, Facts, Moment
 from domain.policy import Policy
 from domain.ports import DraftRequest
-from gateway import audit_api, console, problems, staff
+from gateway import analytics_api, audit_api, console, post_mortems, problems, staff
 from gateway.deps import Deps
 from gateway.limits import Correlation
 from runtime.relay import Relay, TemporalLink
@@ -142,6 +142,7 @@ class Kit:
     secrets: dict[str, str]
     clock: Clock
     temporal: Client | None
+    app: FastAPI
 
     def auth(self, role: str, key: str | None = None) -> dict[str, str]:
         """Headers of a caller in a role."""
@@ -182,13 +183,13 @@ async def staff_kit(
     )
     app = FastAPI()
     problems.install(app)
-    for door in (staff, audit_api, console):
+    for door in (staff, post_mortems, analytics_api, audit_api, console):
         app.include_router(door.router(deps))
     app.add_middleware(Correlation)
     secrets = {role: await Tokens(engine).create(f"the {role}", [role]) for role in ROLES}
     transport = httpx2.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url=URL) as http:
-        yield Kit(deps, http, secrets, clock, temporal)
+        yield Kit(deps, http, secrets, clock, temporal, app)
 
 
 @asynccontextmanager

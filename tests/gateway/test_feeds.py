@@ -79,6 +79,31 @@ async def test_an_update_moves_updated_and_keeps_id_and_published(site: Site) ->
     assert story.index("Over.") < story.index("Some payments may fail.")
 
 
+async def test_a_report_is_an_entry_of_its_own(site: Site) -> None:
+    await site.incident()
+    await site.announce()
+    await site.announce(text="Over.", moment="resolution", stage="resolved", later=5 * MINUTE)
+    over = site.now
+    await site.announce(
+        text="What happened: a change.", moment="post_mortem", stage="resolved",
+        subject="Report on payments", later=60 * MINUTE,
+    )  # fmt: skip
+    root = await feed(site, "atom")
+    report, incident = root.findall(f"{ATOM}entry")
+    assert words(report, f"{ATOM}id") == "urn:forewarn:report:inc_a"
+    assert words(report, f"{ATOM}title") == "Report on payments"
+    link = report.find(f"{ATOM}link")
+    assert link is not None and link.get("href") == f"{URL}/incidents/inc_a/report"
+    assert datetime.fromisoformat(words(report, f"{ATOM}updated")) == site.now
+    assert "a change" in words(report, f"{ATOM}content")
+    assert "a change" not in words(incident, f"{ATOM}content")
+    assert datetime.fromisoformat(words(incident, f"{ATOM}updated")) == over, "nothing new there"
+    items = (await feed(site, "rss")).findall("channel/item")
+    assert [words(i, "link") for i in items] == [
+        f"{URL}/incidents/inc_a/report", f"{URL}/incidents/inc_a",
+    ]  # fmt: skip
+
+
 async def test_a_reader_who_has_it_gets_nothing_new(site: Site) -> None:
     await site.incident()
     await site.announce()

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.db.models import AccountRow
 from domain.policy import Policy
 from runtime.servers import TemporalServer
 from tests.gateway.staff_kit import Kit, StandIn, make_incident, staff_kit, stand_in
@@ -54,6 +55,7 @@ async def test_approve_once(kit: Kit) -> None:
     assert done.status_code == 200, done.text
     assert done.json() == {
         "incident_id": incident_id, "draft": 1, "state": "approved", "version": 1,
+        "changes": [],
     }  # fmt: skip
     again = await _post(kit, incident_id, "decision", body, "admin")
     assert again.status_code == 409
@@ -139,6 +141,51 @@ async def test_an_edit_becomes_a_new_version(kit: Kit) -> None:
     assert {t["author"] for t in texts if t["version"] == 2} == {"the approver"}
 
 
+async def test_an_edit_is_shown_as_a_diff(kit: Kit) -> None:
+    incident_id = await make_incident(kit)
+    mail = next(t for t in await _drafts(kit, incident_id) if t["channel"] == "email")
+    edit = {k: mail[k] for k in ("channel", "locale", "subject", "text", "html")}
+    edit["text"] += "\n\nWe are truly with you."
+    body = {"draft": 1, "decision": "edit", "edits": [edit]}
+    done = await _post(kit, incident_id, "decision", body)
+    (change,) = done.json()["changes"]
+    assert (change["channel"], change["locale"], change["field"]) == ("email", "en", "text")
+    assert change["diff"].startswith("@@ ") and "+We are truly with you." in change["diff"]
+    assert "-We" not in change["diff"], "what stays is not taken out"
+    viewer = kit.auth("viewer")
+    path = f"/api/incidents/{incident_id}/drafts"
+    kept = (await kit.http.get(f"{path}/2/changes", headers=viewer)).json()
+    assert (kept["version"], kept["against"], kept["changes"]) == (2, 1, [change])
+    first = (await kit.http.get(f"{path}/1/changes", headers=viewer)).json()
+    assert (first["against"], first["changes"]) == (None, [])
+    back = (await kit.http.get(f"{path}/1/changes?against=2", headers=viewer)).json()
+    assert "-We are truly with you." in back["changes"][0]["diff"]
+    assert (await kit.http.get(f"{path}/9/changes", headers=viewer)).status_code == 404
+
+
+async def test_a_draft_that_names_a_customer_is_not_approved(kit: Kit) -> None:
+    """Whoever wrote it, template or model, does not know all customers; an approval checks."""
+    incident_id = await make_incident(kit)
+    async with kit.deps.engine.begin() as conn:
+        await conn.execute(
+            insert(AccountRow).values(
+                id="acc_1", name="Globex Corporation", features=[], activity={}, regimes=[],
+                imported_at=kit.clock(),
+            )
+        )  # fmt: skip
+        await conn.execute(
+            text("UPDATE draft_texts SET text = text || E'\n\nAs Globex Corporation reported.'")
+        )
+        await conn.execute(text("UPDATE drafts SET author = 'claude'"))
+    got = await _post(kit, incident_id, "decision", {"draft": 1, "decision": "approve"})
+    assert got.status_code == 422, got.text
+    assert {f["rule"] for f in got.json()["findings"]} == {"customer_name"}
+    assert "Globex" not in got.text, "the refusal does not spread the name"
+    assert await kit.seen(incident_id) == []
+    rejected = await _post(kit, incident_id, "decision", {"draft": 1, "decision": "reject"})
+    assert rejected.status_code == 200
+
+
 @pytest.mark.parametrize("command", ["updates", "resolve", "false-alarm"])
 async def test_the_words_of_a_message_may_be_called_text(kit: Kit, command: str) -> None:
     incident_id = await make_incident(kit)
@@ -170,6 +217,9 @@ async def test_an_edit_that_breaks_rules_changes_nothing(kit: Kit) -> None:
     got = await _post(kit, incident_id, "decision", body)
     assert got.status_code == 422, got.text
     assert any("10.1.2.3" in str(e["value"]) for e in got.json()["errors"])
+    finding = next(f for f in got.json()["findings"] if f["found"] == "10.1.2.3")
+    assert finding["rule"] == "internal" and finding["suggestion"]
+    assert finding["where"] == "email/en/text:16"
     checked = await _post(kit, incident_id, "draft-check", edit)
     assert {"rule", "where", "found", "suggestion"} == checked.json()["findings"][0].keys()
     assert {t["version"] for t in await _drafts(kit, incident_id)} == {1}

@@ -141,6 +141,28 @@ async def test_the_report_stands_on_the_incident_and_does_not_reopen_it(site: Si
     assert "Current incidents" not in (await site.get("/")).text
 
 
+async def test_the_report_has_a_page_of_its_own(site: Site) -> None:
+    await site.incident()
+    await site.announce()
+    await site.announce(moment="resolution", stage="resolved", later=MINUTE)
+    assert (await site.get("/incidents/inc_a/report")).status_code == 404, "not published yet"
+    await site.announce(
+        text="What happened: <b>a change</b>.\n\nIt is fixed.", moment="post_mortem",
+        stage="resolved", subject="Report on payments", later=MINUTE,
+    )  # fmt: skip
+    page = await site.get("/incidents/inc_a/report")
+    assert page.status_code == 200
+    assert '<h1 dir="auto">Report on payments</h1>' in page.text
+    assert "&lt;b&gt;a change&lt;/b&gt;" in page.text and "It is fixed." in page.text
+    assert "Some payments may fail." not in page.text, "the updates stay on the incident's page"
+    for path in ("/", "/incidents/inc_a"):
+        assert 'href="/incidents/inc_a/report"' in (await site.get(path)).text
+    assert (await site.get("/incidents/inc_b/report")).status_code == 404
+    assert (await site.get("/incidents/inc_a%00/report")).status_code == 404
+    german = await site.get("/incidents/inc_a/report?lang=de")
+    assert 'lang="de"' in german.text and "?lang=de" in german.text
+
+
 async def test_a_parent_shows_its_worst_child_and_passes_its_own_state_down(
     site: Site, policy: Policy, engine: AsyncEngine
 ) -> None:
@@ -172,7 +194,7 @@ async def test_languages_follow_the_link_then_the_browser_then_the_policy(site: 
         "de": {"subject": "Zahlungen", "text": "Deutsche Worte.", "html": None},
     }
     await site.announce(texts=texts)
-    browser = {"accept-language": "fr, de-AT;q=0.8, en;q=0.5"}
+    browser = {"accept-language": "xx, de-AT;q=0.8, en;q=0.5"}
     german = await site.get("/", **browser)
     assert "Deutsche Worte." in german.text and '<html lang="de">' in german.text
     assert "English words." not in german.text

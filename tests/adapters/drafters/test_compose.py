@@ -112,6 +112,21 @@ def test_nobodys_name_leaves_no_gap(composer: Composer) -> None:
     assert compose(composer, draft, reader(name=" \r\n", locale="de")).text.startswith("Guten Tag,")
 
 
+@pytest.mark.parametrize(
+    ("reads", "name", "expected"),
+    [
+        ("es-MX", "Ada", "Hola, Ada:"), ("es", None, "Hola:"),
+        ("pt", "Ada", "Olá, Ada,"), ("pt-PT", None, "Olá,\n"),
+    ],
+)  # fmt: skip
+def test_a_greeting_keeps_its_commas(
+    composer: Composer, reads: str, name: str | None, expected: str
+) -> None:
+    texts = mail(), mail("Hola, [[name]]:", locale="es"), mail("Olá, [[name]],", locale="pt-BR")
+    out = compose(composer, draft_of(*texts), reader(name=name, locale=reads))
+    assert out.text.startswith(expected)
+
+
 def test_a_name_is_data(composer: Composer) -> None:
     evil = "<img src=x onerror=alert(1)>\r\nBcc: x@evil.example [[link:status]]\x01\x02"
     out = compose(composer, draft_of(mail()), reader(name=evil))
@@ -142,6 +157,25 @@ def test_the_shell_holds_the_body_and_a_preheader(composer: Composer) -> None:
     assert 'opacity:0">We see problems.</div>' in out.html
     assert 'href="https://status.acme.example/?a=1&amp;b=2"' not in out.html
     assert "?a=1&amp;b=2" in out.html and "?a=1&b=2" not in out.html
+
+
+@pytest.mark.parametrize(
+    ("lead", "shown"),
+    [
+        ("決済処理の問題が発生しております。" * 12, "決済処理の問題が発生しております。" * 8 + "…"),
+        ("We see errors. " * 12 + "End.", "We see errors. " * 9 + "We…"),
+        ("See https://status.acme.example/" + "a" * 200, "See…"),
+    ],
+)
+def test_a_preheader_ends_at_a_pause(composer: Composer, lead: str, shown: str) -> None:
+    html = compose(composer, draft_of(mail(f"Hello [[name]],\n\n{lead}")), reader()).html
+    assert html is not None and f"{shown}</div>" in html
+
+
+def test_a_long_name_keeps_its_letters_whole(composer: Composer) -> None:
+    name = "a" + "e\u0301" * 80
+    out = compose(composer, draft_of(mail("Hello [[name]],")), reader(name=name))
+    assert out.text.startswith("Hello a" + "e\u0301" * 49 + ",")
 
 
 def test_a_mail_written_without_html_gets_the_same_words_as_html(composer: Composer) -> None:

@@ -1,0 +1,1 @@
+"""Everything that Forewarn can say, to look at: drafted, checked, laid out, photographed."""
