@@ -19,7 +19,7 @@ from domain.message import (
     OutboundMessage,
     Recipient,
 )
-from domain.policy import Delivery
+from domain.policy_sections import Delivery
 from domain.ports import BroadcastSpec, Claim, Clock, Outcome, Sender
 
 # What must be left of a lease after a send, so that its outcome is written while the lease holds.

@@ -8,7 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from domain.policy import Component, Policy, format_duration
+from domain.policy import Policy
+from domain.policy_base import format_duration
+from domain.policy_sections import Component
 from domain.ports import AudienceRule
 
 

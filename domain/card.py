@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict
 from domain.audience import AudienceSummary
 from domain.incident import IncidentState
 from domain.message import FOR_ALL, Channel, DraftText, DraftVersion, Finding, Moment
-from domain.policy import Policy, format_duration
+from domain.policy import Policy
+from domain.policy_base import format_duration
 
 
 class Model(BaseModel):

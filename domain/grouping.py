@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from domain.classification import SignalClass
 from domain.incident import Stage
-from domain.policy import Component, Policy
+from domain.policy import Policy
+from domain.policy_sections import Component
 
 # They differ only by whether the alert named a region, which has its own test.
 SAME_BUT_FOR_REGION = frozenset({"local_degradation", "regional_outage"})

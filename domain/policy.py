@@ -1,410 +1,41 @@
 """The communication plan a support lead edits: typed, validated, hashed.
 
-Every rule and figure of the product stands in `content/policy/*.yaml`; this file only says what
-shape they have and answers the questions that the plan asks of them.
+Every rule and figure of the product stands in `content/policy/*.yaml`; this file puts the sections
+together and answers the questions that the plan asks of them.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
-from datetime import timedelta
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import Field, model_validator
 
 from domain.message import Channel, Gate, Moment
-from domain.signal import Severity, Share, Signal
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
-
-
-def parse_duration(value: object) -> object:
-    """Read `30m`, `48h`, `1h30m`, `20s`; anything else is left for pydantic to judge."""
-    if isinstance(value, timedelta):
-        return value
-    if not isinstance(value, str):
-        raise ValueError("allowed: a duration like 20s, 30m, 48h, 7d")
-    text = value.strip()
-    if not text or _DURATION.sub("", text):
-        raise ValueError("allowed: a duration like 20s, 30m, 48h, 7d")
-    return timedelta(seconds=sum(float(n) * _UNITS[u] for n, u in _DURATION.findall(text)))
-
-
-def format_duration(value: timedelta) -> str:
-    """The shortest exact form that `parse_duration` reads back."""
-    seconds = value.total_seconds()
-    for unit in ("w", "d", "h", "m"):
-        if seconds and seconds % _UNITS[unit] == 0:
-            return f"{int(seconds // _UNITS[unit])}{unit}"
-    return f"{seconds:g}s"
-
-
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), PlainSerializer(format_duration)]
-
-
-class Strict(BaseModel):
-    """A policy section: unknown keys are refused, values don't change."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Component(Strict):
-    """A part of the service. `names` is locale → what customers call it; hidden ones have none."""
-
-    key: str
-    names: dict[str, str] = Field(default_factory=dict)
-    impact: dict[str, str] = Field(default_factory=dict)
-    visible: bool = True
-    depends_on: tuple[str, ...] = ()
-    children: tuple[Component, ...] = ()
-
-
-class Company(Strict):
-    """Who speaks: name, reply address, signature and links, by locale where they are words."""
-
-    name: str
-    support_email: str
-    from_email: str
-    signature: dict[str, str]
-    timezone: str = "UTC"
-
-
-class Over(Strict):
-    """A threshold on a metric: more than `over`."""
-
-    over: float
-
-
-class Condition(Strict):
-    """All that are given must hold; an empty condition always holds.
-
-    `share_over` and `share_from` compare the affected share (0…1); an unknown share never holds.
-    """
-
-    sources: tuple[str, ...] | None = None
-    components: tuple[str, ...] | None = None
-    regions: tuple[str, ...] | None = None
-    has_regions: bool | None = None
-    severities: tuple[Severity, ...] | None = None
-    categories: tuple[str, ...] | None = None
-    labels: dict[str, tuple[str, ...]] | None = None
-    metrics: dict[str, Over] | None = None
-    share_over: Share | None = None
-    share_from: Share | None = None
-    customer_impact: bool | None = None
-    title_matches: str | None = None
-
-    def holds(self, signal: Signal, components: tuple[str, ...], category: str | None) -> bool:
-        """Whether a signal meets the condition; `components` are policy keys."""
-        share = signal.affected_share
-        checks = (
-            self.sources is None or signal.source in self.sources,
-            self.components is None or bool(set(components) & set(self.components)),
-            self.regions is None or bool(set(signal.regions) & set(self.regions)),
-            self.has_regions is None or bool(signal.regions) == self.has_regions,
-            self.severities is None or signal.severity in self.severities,
-            self.categories is None or category in self.categories,
-            self.labels is None
-            or all(signal.labels.get(k) in allowed for k, allowed in self.labels.items()),
-            self.metrics is None
-            or all(
-                k in signal.metrics and signal.metrics[k] > m.over for k, m in self.metrics.items()
-            ),
-            self.share_over is None or (share is not None and share > self.share_over),
-            self.share_from is None or (share is not None and share >= self.share_from),
-            self.customer_impact is None or signal.customer_impact is self.customer_impact,
-            self.title_matches is None
-            or re.search(self.title_matches, signal.title, re.IGNORECASE) is not None,
-        )
-        return all(checks)
-
-
-class CategoryRule(Strict):
-    when: Condition = Condition()
-    category: str
-    reason: str
-
-
-class SeverityRule(Strict):
-    when: Condition = Condition()
-    severity: Severity
-    reason: str
-
-
-class ConfirmationRule(Strict):
-    when: Condition
-    reason: str
-
-
-class Category(Strict):
-    """A kind of incident; `compliance_bound` ones always need approval (PRODUCT 2)."""
-
-    compliance_bound: bool = False
-    approver_role: str = "approver"
-
-
-class PostMortemDuty(Strict):
-    """What is owed after an incident: its reviewers are reminded before the deadline, and past it
-    the next person is asked, again at each `escalate_every`.
-
-    What is empty and came after 0.2.0 is not written, so that older policies keep their hash.
-    """
-
-    kind: Literal["public", "internal", "none"]
-    within: Duration | None = None
-    remind_before: Annotated[tuple[Duration, ...], Field(exclude_if=lambda listed: not listed)] = ()
-    escalate_every: Annotated[Duration | None, Field(exclude_if=lambda every: every is None)] = None
-
-
-class SeverityPlan(Strict):
-    """What a severity means: criteria in words, rhythm, targets, status page forms."""
-
-    criteria: str
-    response: str
-    update_every: Duration | None
-    target_resolution: Duration | None
-    post_mortem: PostMortemDuty
-    statuspage_impact: Literal["critical", "major", "minor", "none"]
-    component_status: Literal[
-        "operational", "degraded_performance", "partial_outage", "major_outage"
-    ]
-
-
-class Route(Strict):
-    """Where moments of some severities go: first route that names severity and moment wins.
-
-    A channel without an entry is an explicit "none" for them.
-    """
-
-    severities: tuple[Severity, ...]
-    moments: tuple[Moment, ...]
-    channels: tuple[Channel, ...]
-
-
-class GateRule(Strict):
-    """Who lets a message out; first match wins. `holding` rules speak of holding lines only."""
-
-    severities: tuple[Severity, ...] | None = None
-    moments: tuple[Moment, ...] | None = None
-    channels: tuple[Channel, ...] | None = None
-    categories: tuple[str, ...] | None = None
-    holding: bool | None = None
-    gate: Gate
-    on_silence: Literal["send", "hold", "escalate"] = "escalate"
-
-
-class Approval(Strict):
-    remind_after: Duration
-    escalate_after: Duration
-    four_eyes: bool = False
-
-
-class Grouping(Strict):
-    """When alerts join one incident, and for how long a re-fire re-opens it."""
-
-    window: Duration
-    reopen_within: Duration
-
-
-class Resolution(Strict):
-    stable_for: Duration
-
-
-class Promises(Strict):
-    """When the commander is reminded, and how long before the due time the holding line goes."""
-
-    remind_before: Duration
-    holding_lead: Duration
-    on_silence: Literal["holding", "hold"] = "holding"
-
-
-class Delivery(Strict):
-    """How messages leave: shared rate per channel, leases, attempts, and what unknown means."""
-
-    rate_per_minute: dict[Channel, Annotated[int, Field(ge=1)] | None]
-    on_unknown: dict[Channel, Literal["resend", "hold"]]
-    max_attempts: int = Field(default=8, ge=1)
-    retry_base: Duration
-    retry_cap: Duration
-    expires_after: Duration
-    first_segments: tuple[str, ...] = ()
-
-
-class Audience(Strict):
-    """Who is in an audience; the choices for missing data are stated in the preview."""
-
-    exclude_plans: tuple[str, ...] = ()
-    active_within: Duration | None = None
-    unknown_activity: Literal["include", "exclude"] = "include"
-    unknown_region: Literal["include", "exclude"] = "include"
-    data_age_limit: Duration
-    sms_segments: tuple[str, ...] = ()
-    chat_segments: tuple[str, ...] = ()
-
-
-SlackUser = Annotated[str, Field(pattern=r"^[UW][A-Z0-9]{2,20}$")]
-
-
-class People(Strict):
-    """Role → names, in escalation order; `slack` says which Slack user is which of these names."""
-
-    roles: dict[str, tuple[str, ...]]
-    slack: dict[SlackUser, str] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _are_named(self) -> Self:
-        named = {name for names in self.roles.values() for name in names}
-        for user, name in self.slack.items():
-            if name not in named:
-                raise ValueError(
-                    f"slack.{user}: {name!r} has no role; allowed: {', '.join(sorted(named))}"
-                )
-        return self
-
-    def roles_of(self, name: str) -> frozenset[str]:
-        """The roles that a name has."""
-        return frozenset(role for role, names in self.roles.items() if name in names)
-
-    def slack_users(self, name: str) -> tuple[str, ...]:
-        """The Slack users behind a name."""
-        return tuple(user for user, known in self.slack.items() if known == name)
-
-
-class Blame(Strict):
-    """Phrases that put the fault on whoever is named right after, or right before, them.
-
-    Until 0.2.0 one list said both: it is still read, and written as it was.
-    """
-
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_one_list(cls, given: Any) -> Any:
-        return {"before": given, "after": given} if isinstance(given, list | tuple) else given
-
-    @model_serializer(mode="wrap")
-    def _write_one_list(self, write: SerializerFunctionWrapHandler) -> Any:
-        # A policy keeps its hash, and workers of 0.2.0 can read it, only if it stays as it was.
-        return list(self.before) if self.before == self.after else write(self)
-
-
-class Span(Strict):
-    """How a language says a length of time: numbers in words, units, and words before them."""
-
-    ahead: tuple[str, ...] = ()
-    counts: dict[str, float] = Field(default_factory=dict)
-    units: dict[str, Duration] = Field(default_factory=dict)
-
-
-# A word list that policies of 0.2.0 did not have.
-_T = TypeVar("_T")
-Later = Annotated[_T, Field(exclude_if=lambda listed: not listed)]
-
-
-class Tone(Strict):
-    """Words that drafts are checked against, by locale; `domain/rules/phrases.py` says how.
-
-    `stop_words` are the small words that give a language away; `blame` puts the fault on one of
-    `vendors`; `fix` announces a repair, `soon` is a time that nobody can hold us to, and `unsure`
-    says that the time is not known; `avoid`, `overclaim` and `minimise` are phrases and what to say
-    instead; `residue` is what is left of a conversation with a model; `gaps` are words for
-    something still to be filled in; `unaffected` says that a thing works; `greetings` open a letter
-    and `anyone` may follow one instead of a name; `warm` may end with an exclamation mark;
-    `titles`, `given_names` and `surnames` give a person away, `places` (by region key, or `sites`)
-    a place; `products` are names with figures or capitals of their own; `counted` stands before a
-    figure that counts our own lines; `fixed` are figures of speech; `fractions` are shares in
-    words, as percentages; `zones` name a time zone, and `home` is the zone of most who read a
-    language. `repair` are stems that promise a repair where a time stands in the same clause, but
-    not with a word of `informs`; `joins` divide clauses, and `today` may be past. `suppliers` are
-    blamed by being named, but after one of `paths`, and `partners` by any word of `trouble`; one of
-    `disclaims` puts the fault elsewhere. `causes` tell a cause, and the name before one of
-    `companies` is a company's. `scales` make a figure larger and `crowds` stand for one;
-    `yesterday`, `weekdays` (from Monday) after a word of `since`, and `hours` tell a time in words,
-    and `roughly` before one says that it is rounded. After one of `callers`, or before one of
-    `belonging`, a given name alone names a person; `fill` is what a forgotten gap asks for, even in
-    round brackets.
-
-    What is empty and came after 0.2.0 is not written, so that older policies keep their hash.
-    """
-
-    stop_words: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    vendors: tuple[str, ...] = ()
-    blame: dict[str, Blame] = Field(default_factory=dict)
-    fix: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    soon: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    unsure: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)
-    spans: Later[dict[str, Span]] = Field(default_factory=dict)
-    avoid: dict[str, dict[str, str]] = Field(default_factory=dict)
-    overclaim: Later[dict[str, dict[str, str]]] = Field(default_factory=dict)
-    minimise: Later[dict[str, dict[str, str]]] = Field(default_factory=dict)
-    residue: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)
-    gaps: Later[tuple[str, ...]] = ()
-    unaffected: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)
-    greetings: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    anyone: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    warm: Later[tuple[str, ...]] = ()
-    titles: Later[tuple[str, ...]] = ()
-    given_names: Later[tuple[str, ...]] = ()
-    surnames: Later[tuple[str, ...]] = ()
-    places: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)
-    products: Later[tuple[str, ...]] = ()
-    counted: Later[tuple[str, ...]] = ()
-    fixed: Later[tuple[str, ...]] = ()
-    fractions: Later[dict[str, dict[str, float]]] = Field(default_factory=dict)
-    zones: Later[dict[str, str]] = Field(default_factory=dict)
-    home: Later[dict[str, str]] = Field(default_factory=dict)
-    repair: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)
-    informs: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)
-    joins: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)
-    today: Later[tuple[str, ...]] = ()
-    suppliers: Later[tuple[str, ...]] = ()
-    paths: Later[tuple[str, ...]] = ()
-    partners: Later[tuple[str, ...]] = ()
-    disclaims: Later[tuple[str, ...]] = ()
-    causes: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)
-    companies: Later[tuple[str, ...]] = ()
-    trouble: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)
-    scales: Later[dict[str, float]] = Field(default_factory=dict)
-    crowds: Later[dict[str, float]] = Field(default_factory=dict)
-    yesterday: Later[tuple[str, ...]] = ()
-    since: Later[tuple[str, ...]] = ()
-    weekdays: Later[tuple[tuple[str, ...], ...]] = ()
-    hours: Later[dict[str, str]] = Field(default_factory=dict)
-    roughly: Later[tuple[str, ...]] = ()
-    callers: Later[tuple[str, ...]] = ()
-    belonging: Later[tuple[str, ...]] = ()
-    fill: Later[tuple[str, ...]] = ()
-
-
-# Shorter would delete what a running day still needs; what has no figure is kept for good.
-Kept = Annotated[Duration, Field(ge=timedelta(days=1))] | None
-
-
-class Retention(Strict):
-    """How long each group of rows is kept once it is over; a group without a figure stays."""
-
-    signals: Kept = None
-    addresses: Kept = None
-    unsent_drafts: Kept = None
-    audiences: Kept = None
-    chat: Kept = None
-    idempotency: Kept = None
-    tokens: Kept = None
-    imports: Kept = None
+from domain.policy_base import Strict
+from domain.policy_sections import (
+    Approval,
+    Audience,
+    Category,
+    CategoryRule,
+    Company,
+    Component,
+    Condition,
+    ConfirmationRule,
+    Delivery,
+    GateRule,
+    Grouping,
+    People,
+    Promises,
+    Resolution,
+    Retention,
+    Route,
+    SeverityPlan,
+    SeverityRule,
+)
+from domain.policy_tone import Tone
+from domain.signal import Severity, Signal
 
 
 class Policy(Strict):
@@ -609,18 +240,3 @@ class Policy(Strict):
         # Sorted, because JSONB gives the keys back in its own order.
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-
-def policy_errors(errors: list[Any]) -> list[str]:
-    """Pydantic's findings as `path: value, allowed: …` lines for a person."""
-    lines = []
-    for e in errors:
-        path = ".".join(str(p) for p in e["loc"]) or "policy"
-        given = repr(e.get("input"))
-        shown = "" if e["type"] == "value_error" and not e["loc"] else f" got {given[:80]};"
-        message = e["msg"].removeprefix("Value error, ")
-        if not e["loc"] and ":" in message:
-            lines.append(message)
-        else:
-            lines.append(f"{path}:{shown} {message}")
-    return lines

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from domain.errors import FieldError
 from domain.message import Channel, Gate, Moment
-from domain.policy import Condition, Policy
+from domain.policy import Policy
+from domain.policy_sections import Condition
 from domain.signal import Severity
 
 

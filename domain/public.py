@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from domain.errors import Permanent
 from domain.incident import Stage
 from domain.message import CLOSING, Channel, Moment, OutboundMessage
-from domain.policy import Component, Policy
+from domain.policy import Policy
+from domain.policy_sections import Component
 from domain.signal import Severity
 
 

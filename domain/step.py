@@ -24,7 +24,8 @@ from domain.incident import (
     TimerKind,
 )
 from domain.message import CLOSING, Channel, Gate, Moment
-from domain.policy import GateRule, Policy
+from domain.policy import Policy
+from domain.policy_sections import GateRule
 from domain.signal import Severity
 
 STAFF_CHANNELS = frozenset({Channel.INTERNAL, Channel.TICKET})

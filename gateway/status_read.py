@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from domain.message import Moment
-from domain.policy import Component, Policy
+from domain.policy import Policy
+from domain.policy_sections import Component
 from domain.public import (
     Announcement,
     ComponentState,

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.db.audit import append_in
 from adapters.db.digest import SETTLED_SQL
 from domain.errors import Refused
-from domain.policy import Retention, format_duration
+from domain.policy_base import format_duration
+from domain.policy_sections import Retention
 from domain.ports import Model
 
 BATCH = 5_000

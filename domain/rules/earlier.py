@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.policy import Tone
+from domain.policy_tone import Tone
 
 _WORDS: dict[str, Any] = {
     "spans": {

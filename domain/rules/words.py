@@ -9,7 +9,9 @@ from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
 from domain.message import Channel, Facts
-from domain.policy import Component, Policy, Span
+from domain.policy import Policy
+from domain.policy_sections import Component
+from domain.policy_tone import Span
 from domain.rules.earlier import complete
 from domain.rules.known import known_minutes, known_numbers, known_percentages
 from domain.rules.lexicon import Lexicon

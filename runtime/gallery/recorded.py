@@ -13,7 +13,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
 
 from domain.errors import BadInput
 from domain.message import Facts, Moment
-from domain.policy import Component, Policy
+from domain.policy import Policy
+from domain.policy_sections import Component
 from domain.signal import Severity
 from runtime.gallery.cases import PUBLIC_URL
 

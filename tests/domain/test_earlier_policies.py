@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from domain.message import Channel, DraftText, Facts, Moment
-from domain.policy import Blame, Policy, Tone
+from domain.policy import Policy
+from domain.policy_tone import Blame, Tone
 from domain.rules.earlier import complete
 from domain.validation import validate_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from domain.policy import People
+from domain.policy_sections import People
 
 ROLES = {"commander": ("Ada", "Bob"), "approver": ("Bob",)}
 

@@ -25,7 +25,8 @@ from domain.incident import (
     Targeted,
 )
 from domain.message import Channel, Gate, Moment
-from domain.policy import GateRule, Policy, Route
+from domain.policy import Policy
+from domain.policy_sections import GateRule, Route
 from domain.ports import BroadcastSpec, Decision, PromiseChange, TimelineEntry
 from domain.signal import AlertBatch, Severity
 from tests.workflows.world import real_time

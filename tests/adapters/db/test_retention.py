@@ -24,7 +24,8 @@ from adapters.db.retention import LOCK, TASKS, RetentionReport, RetentionRun
 from adapters.db.slack_models import SlackActionRow, StaffPostRow
 from domain.errors import Refused
 from domain.message import Channel, Moment
-from domain.policy import Policy, Retention
+from domain.policy import Policy
+from domain.policy_sections import Retention
 from domain.ports import Outcome
 from runtime.retention import run_if_due
 from tests.adapters.db.ledger_world import (
