@@ -9,7 +9,14 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
-from domain.facts import audience_rule, build_facts, draft_hash, promise_is_literal, rule_text
+from domain.facts import (
+    audience_rule,
+    build_facts,
+    draft_hash,
+    promise_is_literal,
+    rule_text,
+    story,
+)
 from domain.incident import AudienceCount, Draft, Drafted, IncidentState
 from domain.message import CLOSING, Channel, DraftText, DraftVersion, Facts, Finding, Moment
 from domain.policy import Policy
@@ -112,9 +119,15 @@ class DraftWriter:
         request: str,
         *,
         supersede: bool,
+        personal: tuple[str, ...] | None = None,
     ) -> DraftVersion:
-        """Write the texts of a moment; the same `request` returns the same version."""
-        asked = DraftRequest(facts=facts, channels=channels, locales=policy.locales)
+        """Write the texts of a moment; the same `request` returns the same version.
+
+        `personal` are the languages of those who are written to one by one; None means all.
+        """
+        asked = DraftRequest(
+            facts=facts, channels=channels, locales=policy.locales, personal=personal
+        )
         texts, author = await self._drafter.write(asked, policy), self._drafter.name
         if self._model is not None:
             writing = await self._model.write(asked, policy, texts, request)
@@ -164,7 +177,7 @@ class DraftActivities:
         state, draft = request.state, request.draft
         policy = await self._policies.by_hash(request.policy_hash)
         audience = await self._audience(state, draft.moment, draft.holding, policy)
-        notes = {}
+        notes = {key: await self._records.note(note) for key, note in state.stated.items()}
         if draft.note_id is not None:
             notes["message"] = await self._records.note(draft.note_id)
         if state.told_stage is not None:
@@ -180,7 +193,7 @@ class DraftActivities:
             stage=draft.stage,
             holding=draft.holding,
             next_update_at=draft.next_update_at,
-            story={"promised": draft.promised} if draft.promised else None,
+            story=story(state, draft.moment, self._clock(), draft.promised),
         )
         saved = await self._writer.write(
             facts,
@@ -189,6 +202,7 @@ class DraftActivities:
             policy,
             f"draft-{draft.request}",
             supersede=not draft.holding,
+            personal=audience.locales,
         )
         return Drafted(
             request=draft.request,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from domain.incident import AudienceCount, IncidentState
-from domain.message import DraftText, Facts, Moment
+from domain.message import CLOSING, DraftText, Facts, Moment
 from domain.policy import Policy
 from domain.ports import AudienceRule
 
@@ -26,6 +26,17 @@ def rule_text(rule: AudienceRule) -> str:
     """The rule in one canonical line, for people and for the hash."""
     where = ",".join(sorted(rule.regions)) or "all"
     return f"components={','.join(sorted(rule.components)) or 'none'} regions={where}"
+
+
+def story(
+    state: IncidentState, moment: Moment, now: datetime, promised: datetime | None = None
+) -> dict[str, datetime]:
+    """Instants beside those that every message has: `promised` and missed, and the ETA, which is
+    none once it has passed."""
+    told = {} if promised is None else {"promised": promised}
+    if state.eta is not None and state.eta > now and moment not in CLOSING:
+        told["eta"] = state.eta
+    return told
 
 
 def build_facts(

@@ -27,6 +27,10 @@ ACTIVE = frozenset({Stage.INVESTIGATING, Stage.IDENTIFIED, Stage.MONITORING})
 OVER = frozenset({Stage.CLOSED, Stage.DISMISSED, Stage.FALSE_ALARM})
 
 
+# What a human may state in words, beside times and figures; the keys of `Facts.notes`.
+STATED = ("cause", "workaround", "fixed", "prevention")
+
+
 class PostMortemState(StrEnum):
     NONE = "none"
     DUE = "due"
@@ -61,6 +65,8 @@ class AudienceCount(Frozen):
     active_accounts: int | None = None
     share: float | None = None
     share_of_customers: float | None = None
+    locales: tuple[str, ...] | None = None
+    """The languages of its recipients, as they stand there; None when nobody asked."""
 
 
 class Pending(Frozen):
@@ -77,6 +83,7 @@ class Pending(Frozen):
     invalid: bool = False
     stage: Stage
     asked_at: datetime
+    note_id: str | None = None
     approvals: tuple[str, ...] = ()
     approvals_needed: int = 1
     escalation_level: int = 0
@@ -131,6 +138,9 @@ class IncidentState(Frozen):
     components: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
     affected_share: float | None = None
+    stated: dict[str, str] = Field(default_factory=dict)
+    """What a human stated, by key of `STATED`: the id of the row that holds the words."""
+    eta: datetime | None = None
     started_at: datetime
     opened_at: datetime
     confirmed_at: datetime | None = None
@@ -222,6 +232,22 @@ class UpdatePosted(Frozen):
     by: str
     note_id: str
     stage: Stage | None = None
+
+
+class FactsStated(Frozen):
+    """What a human knows by now; what is left out stays as it was.
+
+    `notes` names by key of `STATED` the row that holds the words, "" takes them back;
+    `eta_unknown` takes back the estimated time of resolution.
+    """
+
+    kind: Literal["facts"] = "facts"
+    by: str
+    notes: dict[str, str] = Field(default_factory=dict)
+    eta: datetime | None = None
+    eta_unknown: bool = False
+    affected_share: float | None = None
+    started_at: datetime | None = None
 
 
 class ResolveRequested(Frozen):
@@ -316,6 +342,7 @@ Event = Annotated[
     | Dismissed
     | SeverityChanged
     | UpdatePosted
+    | FactsStated
     | ResolveRequested
     | FalseAlarmMarked
     | HandedOver

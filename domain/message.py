@@ -24,6 +24,8 @@ class Channel(StrEnum):
 # Channels with one row per contact, per account, and one row for everybody.
 PER_CONTACT = frozenset({Channel.EMAIL, Channel.IN_APP, Channel.SMS})
 PER_ACCOUNT = frozenset({Channel.SLACK, Channel.TEAMS})
+# Channels that are read one by one; a banner is also for visitors whose language nobody knows.
+PERSONAL = frozenset({Channel.EMAIL, Channel.SMS, Channel.SLACK, Channel.TEAMS})
 FOR_ALL = frozenset({Channel.STATUS_PAGE, Channel.SOCIAL, Channel.INTERNAL, Channel.TICKET})
 
 
@@ -88,7 +90,7 @@ class Facts(BaseModel):
     `components` are keys; `component_names` maps locale → customer-facing names in order.
     `times` are UTC instants by key: impact_start, next_update, restored_at, published_at …
     `numbers` are figures by key: share_percent, duration_minutes, update_number, accounts.
-    `notes` are sentences written by a human for customers, by key: message, cause, workaround.
+    `notes` are sentences written by a human for customers, by key: message, and `incident.STATED`.
     `links` are URLs by key: status, incident, report.
     """
 

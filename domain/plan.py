@@ -30,6 +30,7 @@ from domain.plan_commands import (
     on_severity,
     on_update,
 )
+from domain.plan_facts import on_facts
 from domain.plan_messages import on_broadcast_done, on_decided, on_drafted, on_edited, on_targeted
 from domain.plan_post_mortem import offer_post_mortem, on_post_mortem
 from domain.plan_timers import on_timer
@@ -42,7 +43,7 @@ STAFF_NEWS = frozenset(
     {
         "asked", "reminded", "escalated", "approved", "edited", "confirmed", "dismissed",
         "closed_unconfirmed", "false_alarm", "stage_changed", "severity_changed", "handed_over",
-        "promise_reminder", "promise_missed", "no_components",
+        "promise_reminder", "promise_missed", "no_components", "facts_stated",
     }
 )  # fmt: skip
 
@@ -104,6 +105,7 @@ _HANDLERS: dict[str, Callable[[Step, Any], None]] = {
     "dismissed": on_dismissed,
     "severity": on_severity,
     "update": on_update,
+    "facts": on_facts,
     "resolve": on_resolve,
     "false_alarm": on_false_alarm,
     "handed_over": on_handed_over,

@@ -66,6 +66,7 @@ def on_drafted(step: Step, event: Drafted) -> None:
         invalid=event.invalid,
         stage=draft.stage,
         asked_at=step.now,
+        note_id=draft.note_id,
         approvals_needed=2 if step.policy.approval.four_eyes else 1,
     )
     if not state.announced:

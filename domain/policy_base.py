@@ -12,7 +12,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 
 
-def parse_duration(value: object) -> object:
+def parse_duration(value: object) -> timedelta:
     """Read `30m`, `48h`, `1h30m`, `20s`; anything else is left for pydantic to judge."""
     if isinstance(value, timedelta):
         return value

@@ -9,7 +9,9 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from domain.incident import AudienceCount, IncidentState
+from domain.locales import nearest
 from domain.message import (
+    PERSONAL,
     Channel,
     DraftText,
     DraftVersion,
@@ -125,11 +127,22 @@ class Audiences(Protocol):
 
 
 class DraftRequest(Model):
-    """What to write: the facts, and the channels and locales to write it for."""
+    """What to write: the facts, and the channels and locales to write it for.
+
+    `personal` are the locales of those who are written to one by one; None means all.
+    """
 
     facts: Facts
     channels: tuple[Channel, ...]
     locales: tuple[str, ...]
+    personal: tuple[str, ...] | None = None
+
+    def locales_of(self, channel: Channel) -> tuple[str, ...]:
+        """The languages that somebody may read on a channel; always the first."""
+        if self.personal is None or channel not in PERSONAL:
+            return self.locales
+        read = {nearest(locale, self.locales) for locale in self.personal}
+        return tuple(x for x in self.locales if x in read or x == self.locales[0])
 
 
 class Drafter(Protocol):

@@ -9,6 +9,7 @@ from domain.incident import (
     Dismissed,
     Edited,
     Event,
+    FactsStated,
     ImpactConfirmed,
     IncidentState,
     ResolveRequested,
@@ -43,6 +44,10 @@ def refusal(state: IncidentState, event: Event) -> Refused | None:
             )
         case UpdatePosted() | ResolveRequested() if state.stage is Stage.RESOLVED:
             return Refused("not_open", "the incident is resolved; a new alert re-opens it")
+        case FactsStated() if state.stage is Stage.RESOLVED:
+            return Refused(
+                "not_open", "the incident is resolved; state it for the post-mortem instead"
+            )
         case SeverityChanged() if event.severity is state.severity:
             return Refused("same_severity", f"the severity is already {state.severity}")
     return None

@@ -80,11 +80,20 @@ class Step:
         if not channels:
             self.note("no_channels", moment=moment, severity=state.severity)
             return
+        if moment not in CLOSING:
+            note_id = note_id or self._unsaid()
         self.withdraw()
         number = state.updates + 1 if moment is Moment.UPDATE else 1
         draft = self._request(moment, number, channels, note_id, stage or state.stage, False)
         self.set(drafting=draft)
         self.actions.append(draft)
+
+    def _unsaid(self) -> str | None:
+        """A human's words that wait to be sent: they go into whatever takes their place."""
+        waiting = self.state.pending or self.state.drafting
+        if waiting is None or waiting.moment in CLOSING:
+            return None
+        return waiting.note_id
 
     def channels(self, moment: Moment) -> tuple[Channel, ...]:
         """Where a moment goes: by its route, and where it is owed whatever the severity became."""

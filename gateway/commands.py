@@ -9,9 +9,10 @@ from typing import TypeVar
 import structlog
 from pydantic import BaseModel
 
+from domain.classification import plausible_start
 from domain.errors import BadInput, FieldError, NotFound, Refused
-from domain.facts import build_facts, promise_is_literal
-from domain.incident import AudienceCount, IncidentState, Stage
+from domain.facts import build_facts, promise_is_literal, story
+from domain.incident import STATED, IncidentState, Stage
 from domain.message import DraftVersion, Facts, Finding, Moment
 from domain.roles import Role
 from gateway.auth import Actor
@@ -23,6 +24,7 @@ from gateway.staff_shapes import (
     ConfirmBody,
     DecisionAnswer,
     DecisionBody,
+    FactsBody,
     HandOverBody,
     MessageBody,
     ReasonBody,
@@ -47,6 +49,7 @@ from workflows.messages import (
     HandOverInput,
     PostUpdateInput,
     ResolveInput,
+    StateFactsInput,
 )
 
 _log = structlog.get_logger(__name__)
@@ -142,6 +145,49 @@ class Commands:
         argument = PostUpdateInput(by=call.actor.name, note_id=note or "", stage=body.stage)
         return await self._command(call, request, incident_id, "post_update", argument)
 
+    async def facts(self, call: Call, incident_id: str, body: FactsBody) -> CommandAnswer:
+        """State what is known by now; the words are kept in PostgreSQL, history has their ids."""
+        view = await self._staff.incidents.detail(incident_id)
+        self._plausible(body, view)
+        request, given = call.request, body.model_fields_set
+        notes = {key: getattr(body, key) or "" for key in STATED if key in given}
+        for key, words in notes.items():
+            if words:
+                notes[key] = await self._staff.notes.save(
+                    incident_id, words, call.actor.name, self._deps.now(), f"{request}:{key}"
+                )
+        argument = StateFactsInput(
+            by=call.actor.name,
+            notes=notes,
+            eta=body.eta,
+            eta_unknown="eta" in given and body.eta is None,
+            affected_share=body.affected_share,
+            started_at=body.started_at,
+        )
+        return await self._command(call, request, incident_id, "state_facts", argument)
+
+    def _plausible(self, body: FactsBody, view: IncidentView) -> None:
+        """Raise BadInput for a body that states nothing, or times that cannot be."""
+        now, errors = self._deps.now(), []
+        if not body.model_fields_set:
+            allowed = ", ".join(FactsBody.model_fields)
+            raise BadInput("nothing is stated", [FieldError(field="body", allowed=allowed)])
+        if body.eta is not None and body.eta <= now:
+            errors.append(
+                FieldError(field="eta", value=body.eta.isoformat(), allowed="a time to come")
+            )
+        start = body.started_at
+        if start is not None and plausible_start(start, now) != start:
+            errors.append(
+                FieldError(
+                    field="started_at",
+                    value=start.isoformat(),
+                    allowed="a time of the last seven days",
+                )
+            )
+        if errors:
+            raise BadInput("these times cannot be", errors)
+
     async def severity(self, call: Call, incident_id: str, body: SeverityBody) -> CommandAnswer:
         """Change how bad it is; the rhythm and the channels follow at once."""
         argument = ChangeSeverityInput(
@@ -190,7 +236,7 @@ class Commands:
         if view.pending is not None:
             facts = (await self._staff.incidents.draft(incident_id, view.pending.draft)).draft.facts
         else:
-            facts = self._next_facts(view)
+            facts = await self._next_facts(view)
         return await self._editing.findings(body.as_draft(), facts)
 
     async def sends(self, call: Call, paused: bool) -> bool:
@@ -271,26 +317,34 @@ class Commands:
             correlation_id=call.correlation_id,
         )
 
-    def _next_facts(self, view: IncidentView) -> Facts:
-        policy = self._deps.policy
-        state = IncidentState(
+    async def _next_facts(self, view: IncidentView) -> Facts:
+        """What the next update may state: as the workflow recorded it, or as it was reported."""
+        policy, now = self._deps.policy, self._deps.now()
+        case = await self._staff.board.case(view.id, frozenset())
+        state = case.state if case is not None else self._reported(view)
+        if state.stage is Stage.SUSPECTED:
+            state = state.model_copy(update={"stage": Stage.INVESTIGATING})
+        due = state.next_update_due
+        every = policy.severities[state.severity].update_every
+        if due is None and every is not None:
+            due = now + every
+        notes = await self._staff.notes.texts(state.stated)
+        return build_facts(
+            state, Moment.UPDATE, state.updates + 1, state.audience, policy, notes,
+            self._deps.public_url,
+            next_update_at=due, story=story(state, Moment.UPDATE, now),
+        )  # fmt: skip
+
+    @staticmethod
+    def _reported(view: IncidentView) -> IncidentState:
+        return IncidentState(
             id=view.id,
             severity=view.severity,
-            stage=Stage.INVESTIGATING if view.stage == Stage.SUSPECTED else view.stage,
+            stage=Stage.INVESTIGATING,
             category=view.category,
             components=view.components,
             regions=view.regions,
             affected_share=view.affected_share,
             started_at=view.started_at,
             opened_at=view.opened_at,
-            resolved_at=view.resolved_at,
         )
-        due = view.next_update_due
-        every = policy.severities[state.severity].update_every
-        if due is None and every is not None:
-            due = self._deps.now() + every
-        audience = AudienceCount(**view.audience.model_dump())
-        return build_facts(
-            state, Moment.UPDATE, 1, audience, policy, {}, self._deps.public_url,
-            next_update_at=due,
-        )  # fmt: skip

@@ -9,12 +9,14 @@ from pydantic import BaseModel, ValidationError
 from starlette.datastructures import FormData
 
 from domain.errors import BadInput, FieldError, NotFound
+from domain.incident import STATED
 from domain.post_mortem import Statement
 from domain.roles import Role
 from gateway.commands import Call, Commands
 from gateway.staff_shapes import (
     ConfirmBody,
     DecisionBody,
+    FactsBody,
     HandOverBody,
     MessageBody,
     ReasonBody,
@@ -105,6 +107,16 @@ async def _update(commands: Commands, call: Call, incident_id: str, form: FormDa
     return await commands.post_update(call, incident_id, body)
 
 
+async def _facts(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
+    """An empty field of this form says nothing: taking back is for the API and the CLI."""
+    given: dict[str, object] = {key: words for key in STATED if (words := _lines(form, key))}
+    if (eta := _word(form, "eta")) is not None:
+        given["eta"] = f"{eta}Z"  # the field holds a time without a zone, and is labelled UTC
+    if (percent := _word(form, "share_percent")) is not None:
+        given["affected_share"] = _share(percent)
+    return await commands.facts(call, incident_id, _body(FactsBody, **given))
+
+
 async def _severity(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
     body = _body(SeverityBody, severity=_word(form, "severity"), reason=_word(form, "reason") or "")
     return await commands.severity(call, incident_id, body)
@@ -145,6 +157,7 @@ FORMS: dict[str, Run] = {
     "reject": _reject,
     "edit": _edit,
     "update": _update,
+    "facts": _facts,
     "severity": _severity,
     "confirm": _confirm,
     "dismiss": _dismiss,
@@ -152,6 +165,14 @@ FORMS: dict[str, Run] = {
     "false-alarm": _false_alarm,
     "hand-over": _hand_over,
 }
+
+
+def _share(percent: str) -> object:
+    """A percentage as a share of one; what is no number is left for the body to refuse."""
+    try:
+        return float(percent.replace(",", ".").removesuffix("%")) / 100
+    except ValueError:
+        return percent
 
 
 def _decision(form: FormData, decision: str, **more: Any) -> DecisionBody:

@@ -19,6 +19,7 @@ from gateway.staff_shapes import (
     ConfirmBody,
     DecisionAnswer,
     DecisionBody,
+    FactsBody,
     HandOverBody,
     MessageBody,
     ReasonBody,
@@ -59,6 +60,13 @@ def router(deps: Deps, auth: Auth) -> APIRouter:
     ) -> CommandAnswer:
         """Give customers news in your own words."""
         return await commands.post_update(call(request, actor), incident_id, body)
+
+    @routes.post("/incidents/{incident_id}/facts")
+    async def facts(
+        request: Request, incident_id: IncidentId, body: FactsBody, actor: Actor = responder
+    ) -> CommandAnswer:
+        """State cause, workaround, fix, prevention, estimated end, share or start."""
+        return await commands.facts(call(request, actor), incident_id, body)
 
     @routes.post("/incidents/{incident_id}/severity")
     async def severity(

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Annotated, Literal
 from urllib.parse import quote
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from domain.audience import AudienceMember, AudienceSummary
 from domain.casework import Asked
@@ -36,6 +45,10 @@ Keys = Annotated[tuple[Key, ...], Field(max_length=50)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000), _Clean]
 
 
+Instant = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000), _Clean]
+
+
 # Drafts call their words `text`; who writes that of a message means the same.
 _WORDS = AliasChoices("message", "text")
 
@@ -60,6 +73,18 @@ class StartBody(Body):
 class UpdateBody(Body):
     message: Message = Field(validation_alias=_WORDS)
     stage: Literal["investigating", "identified", "monitoring"] | None = None
+
+
+class FactsBody(Body):
+    """What is known by now. What is left out stays; "" or null takes words, or the ETA, back."""
+
+    cause: Words | None = None
+    workaround: Words | None = None
+    fixed: Words | None = None
+    prevention: Words | None = None
+    eta: Instant | None = None
+    affected_share: Share | None = None
+    started_at: Instant | None = None
 
 
 class SeverityBody(Body):

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.db.notes import Notes
 from adapters.db.staff_board import StaffBoard
 from domain.card import Case
 from domain.errors import BadInput, FieldError, Refused
-from domain.facts import build_facts
+from domain.facts import build_facts, story
 from domain.incident import Draft, IncidentState, Stage
 from domain.message import Facts, Moment, Recipient
 from domain.step import Step
@@ -61,7 +62,8 @@ async def preview(
         raise Refused("over", f"{incident_id} is over and nothing comes next: name a moment")
     wanted = moment or (Moment.UPDATE if case.state.announced else Moment.INITIAL)
     asked = _asked(case, wanted, now)
-    facts = _facts(case, asked, message, public_url, now)
+    stated = await Notes(engine).texts(case.state.stated)
+    facts = _facts(case, asked, stated, message, public_url, now)
     reading = [readers[locale] for locale in printer.languages(wanted)]
     return Preview(facts, None, await printer.show(facts, reading, asked.channels))
 
@@ -86,9 +88,16 @@ def _asked(case: Case, moment: Moment, now: datetime) -> Draft:
     return found[0]
 
 
-def _facts(case: Case, asked: Draft, message: str | None, public_url: str, now: datetime) -> Facts:
+def _facts(
+    case: Case,
+    asked: Draft,
+    stated: dict[str, str],
+    message: str | None,
+    public_url: str,
+    now: datetime,
+) -> Facts:
     state, policy = _by_then(case.state, asked.moment, now), case.policy
-    notes = {} if message is None else {"message": message}
+    notes = stated if message is None else stated | {"message": message}
     if state.told_stage is not None:
         notes["previous_stage"] = state.told_stage.value
     return build_facts(
@@ -101,7 +110,7 @@ def _facts(case: Case, asked: Draft, message: str | None, public_url: str, now: 
         public_url,
         stage=asked.stage,
         next_update_at=asked.next_update_at,
-        story={"promised": asked.promised} if asked.promised else None,
+        story=story(state, asked.moment, now, asked.promised),
     )
 
 

@@ -22,6 +22,7 @@ from workflows.messages import (
     HandOverInput,
     PostUpdateInput,
     ResolveInput,
+    StateFactsInput,
 )
 
 
@@ -60,6 +61,14 @@ class Commands:
 
     @post_update.validator
     def _check_post_update(self, command: PostUpdateInput) -> None:
+        self._refuse(command.event())
+
+    @workflow.update(name="state_facts")
+    async def state_facts(self, command: StateFactsInput) -> CommandResult:
+        return await self._command(command.event())
+
+    @state_facts.validator
+    def _check_state_facts(self, command: StateFactsInput) -> None:
         self._refuse(command.event())
 
     @workflow.update(name="change_severity")

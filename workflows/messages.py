@@ -12,6 +12,7 @@ from domain.incident import (
     Dismissed,
     Edited,
     Event,
+    FactsStated,
     FalseAlarmMarked,
     HandedOver,
     ImpactConfirmed,
@@ -127,6 +128,20 @@ class PostUpdateInput(Message):
     def event(self) -> UpdatePosted:
         stage = Stage(self.stage) if self.stage else None
         return UpdatePosted(by=self.by, note_id=self.note_id, stage=stage)
+
+
+class StateFactsInput(Message):
+    """What a human knows by now: ids of words, times and figures; what is left out stays."""
+
+    by: str
+    notes: dict[str, str] = Field(default_factory=dict)
+    eta: datetime | None = None
+    eta_unknown: bool = False
+    affected_share: float | None = None
+    started_at: datetime | None = None
+
+    def event(self) -> FactsStated:
+        return FactsStated(**self.model_dump())
 
 
 class ChangeSeverityInput(Message):

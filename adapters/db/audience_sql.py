@@ -142,8 +142,10 @@ EXCLUDE = text(
 
 COUNT_MEMBERS = text(
     """
-    SELECT count(DISTINCT account_id) AS accounts, count(*) AS recipients
-    FROM audience_members WHERE audience_id = :audience
+    SELECT count(DISTINCT m.account_id) AS accounts, count(*) AS recipients,
+           array_agg(DISTINCT c.locale) FILTER (WHERE c.locale IS NOT NULL) AS locales
+    FROM audience_members m LEFT JOIN contacts c ON c.id = m.contact_id
+    WHERE m.audience_id = :audience
     """
 )
 

@@ -59,7 +59,8 @@ class AudienceStore:
                     data_as_of=await _data_as_of(connection),
                 )
             )
-        return judged.count(members.accounts, members.recipients, audience)
+        counted = judged.count(members.accounts, members.recipients, audience)
+        return counted.model_copy(update={"locales": tuple(members.locales or ())})
 
     async def is_fresh(self, audience_id: str, rule: AudienceRule, now: datetime) -> bool:
         """Whether this snapshot was taken under this rule within the last minute."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -31,3 +33,12 @@ class Notes:
         async with self.engine.begin() as conn:
             await conn.execute(insert(NoteRow).values(values).on_conflict_do_nothing())
         return note_id
+
+    async def texts(self, notes: Mapping[str, str]) -> dict[str, str]:
+        """The words of notes named by key; a lost note has none."""
+        if not notes:
+            return {}
+        ids = select(NoteRow.id, NoteRow.text).where(NoteRow.id.in_(notes.values()))
+        async with self.engine.connect() as conn:
+            words = {row.id: row.text for row in await conn.execute(ids)}
+        return {key: words[note] for key, note in notes.items() if note in words}

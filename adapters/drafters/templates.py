@@ -64,14 +64,16 @@ class TemplateDrafter:
         known = self.locales()
         locales = [x for x in request.locales if x in known] or [policy.locales[0]]
         facts, channels = request.facts, request.channels
-        words = [
-            FactWords(facts, policy, self._catalog, locale, Channel.EMAIL, LEVELS[0])
+        words = {
+            locale: FactWords(facts, policy, self._catalog, locale, Channel.EMAIL, LEVELS[0])
             for locale in locales
-        ]
+        }
+        read = {channel: request.locales_of(channel) for channel in channels}
         return tuple(
             self._text(facts, policy, spoken.at(LEVELS[0], channel), channel)
             for channel in channels
-            for spoken in words
+            for locale, spoken in words.items()
+            if locale in read[channel] or locale == locales[0]
         )
 
     def _text(self, facts: Facts, policy: Policy, words: FactWords, channel: Channel) -> DraftText:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import httpx2
 import typer
 
+from domain.policy_base import parse_duration
 from runtime.commands.common import (
     DEFAULT_DATA_DIR,
     AsJson,
@@ -127,6 +129,52 @@ def update(
 ) -> None:
     """Give customers news in your own words."""
     command(data_dir, incident, "updates", {"message": message, "stage": stage}, as_json)
+
+
+@app.command()
+def facts(
+    incident: IncidentRef,
+    cause: Annotated[str | None, typer.Option(help="The cause, in words for customers.")] = None,
+    workaround: Annotated[
+        str | None, typer.Option(help="What customers can do meanwhile, in words for them.")
+    ] = None,
+    fixed: Annotated[str | None, typer.Option(help="What was repaired.")] = None,
+    prevention: Annotated[
+        str | None, typer.Option(help="What keeps it from happening again.")
+    ] = None,
+    eta: Annotated[
+        str | None,
+        typer.Option(help="Expected end: 2026-01-31T14:30Z, in 45m or 2h, or `unknown`."),
+    ] = None,
+    affected_share: Annotated[
+        float | None, typer.Option(help="Share of customers affected, 0 to 1.")
+    ] = None,
+    started_at: Annotated[
+        str | None, typer.Option(help="When customers began to feel it: 2026-01-31T14:05Z.")
+    ] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """State what is known by now; the next message says it. "" takes words back."""
+    given = {
+        "cause": cause, "workaround": workaround, "fixed": fixed, "prevention": prevention,
+        "affected_share": affected_share, "started_at": started_at,
+    }  # fmt: skip
+    body: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if not body and eta is None:
+        usage("Nothing is stated: give at least one of the options")
+    if eta is not None:
+        body["eta"] = None if eta == "unknown" else _instant(eta)
+    command(data_dir, incident, "facts", body, as_json)
+
+
+def _instant(given: str) -> str:
+    """A time as it stands, or so long from now."""
+    try:
+        ahead = parse_duration(given)
+    except ValueError:
+        return given
+    return (datetime.now(UTC) + ahead).isoformat(timespec="seconds")
 
 
 @app.command()
