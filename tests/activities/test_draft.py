@@ -16,6 +16,7 @@ from activities.draft import DraftInput
 from adapters.db.drafts import DraftStore
 from adapters.db.model_drafts import ModelDraftRow
 from adapters.db.models import DraftRow, IncidentRow, SignalRow
+from adapters.db.notes import Notes
 from adapters.db.policies import PolicyStore
 from domain.incident import AudienceCount, Draft, Drafted, IncidentState, Stage
 from domain.message import Channel, Moment
@@ -74,6 +75,7 @@ async def write(
     policy: Policy,
     now: datetime,
     env: ActivityEnvironment | None = None,
+    told: dict[str, Any] | None = None,
     **order: Any,
 ) -> Drafted:
     small = policy.model_copy(update={"locales": ("en", "de")})
@@ -81,7 +83,7 @@ async def write(
         id=INCIDENT, severity=Severity.P2, stage=Stage.INVESTIGATING, category="local_degradation",
         components=("payments",), started_at=now, opened_at=now,
         audience=AudienceCount(audience_id="aud_1", accounts=3, recipients=4),
-    )  # fmt: skip
+    ).model_copy(update=told or {})  # fmt: skip
     values: dict[str, Any] = {
         "request": 1, "moment": Moment.INITIAL, "number": 1, "stage": Stage.INVESTIGATING,
         "channels": (Channel.EMAIL, Channel.STATUS_PAGE, Channel.INTERNAL),
@@ -167,6 +169,40 @@ async def test_an_alerts_words_reach_the_model_as_a_quote_and_customers_never(
     assert "evil" not in saved.model_dump_json()
 
 
+async def test_what_a_human_stated_is_said(
+    api: FakeClaude, steps: Steps, engine: AsyncEngine, policy: Policy, now: datetime
+) -> None:
+    api.answer = lambda asked: failing(529, "overloaded_error")
+    notes, eta = Notes(engine), now + timedelta(hours=1)
+    stated = {
+        "cause": await notes.save(INCIDENT, "A disk was full.", "ada", now),
+        "workaround": await notes.save(INCIDENT, "Please use the app meanwhile.", "ada", now),
+    }
+    drafted = await write(
+        steps, policy, now, moment=Moment.UPDATE, told={"stated": stated, "eta": eta}
+    )
+    assert not drafted.invalid
+    saved = await DraftStore(engine).load(INCIDENT, drafted.version)
+    mail = next(t for t in saved.texts if (t.channel, t.locale) == (Channel.EMAIL, "en"))
+    assert "A disk was full." in mail.text and "Please use the app meanwhile." in mail.text
+    assert "[[time:eta]]" in mail.text and saved.facts.times["eta"] == eta
+
+
+async def test_mails_are_written_in_the_languages_of_their_readers(
+    api: FakeClaude, steps: Steps, engine: AsyncEngine, policy: Policy, now: datetime
+) -> None:
+    readers = AudienceCount(audience_id="aud_1", accounts=1, recipients=1, locales=("en-GB",))
+    drafted = await write(
+        steps, policy, now, moment=Moment.UPDATE, holding=True, told={"audience": readers}
+    )
+    saved = await DraftStore(engine).load(INCIDENT, drafted.version)
+    written = {(t.channel.value, t.locale) for t in saved.texts}
+    assert written == {
+        ("email", "en"), ("status_page", "en"), ("status_page", "de"), ("internal", "en"),
+        ("internal", "de"),
+    }  # fmt: skip
+
+
 async def test_a_failing_model_leaves_the_templates_words(
     api: FakeClaude, steps: Steps, engine: AsyncEngine, policy: Policy, now: datetime
 ) -> None:
@@ -181,7 +217,7 @@ async def test_a_wrong_draft_is_kept_by_its_findings(
 ) -> None:
     def answer(asked: Any) -> Say:
         words = asked.good()
-        words["email"]["opening"] += " It began at 14:30."
+        words["status_page"]["opening"] += " It began at 14:30."
         return Say(words)
 
     api.answer = answer

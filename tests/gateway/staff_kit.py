@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -43,6 +44,7 @@ from workflows.messages import (
     IncidentStart,
     PostUpdateInput,
     ResolveInput,
+    StateFactsInput,
 )
 from workflows.names import incident_workflow_id
 
@@ -88,6 +90,11 @@ class StandIn:
     @workflow.update
     async def post_update(self, given: PostUpdateInput) -> CommandResult:
         return self._done(f"post_update {given.note_id} {given.stage}")
+
+    @workflow.update
+    async def state_facts(self, given: StateFactsInput) -> CommandResult:
+        stated = given.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+        return self._done(f"state_facts {json.dumps(stated, sort_keys=True)}")
 
     @workflow.update
     async def change_severity(self, given: ChangeSeverityInput) -> CommandResult:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -93,9 +94,38 @@ async def test_every_command_reaches_the_workflow_and_the_audit_log(kit: Kit) ->
     assert message not in str(seen)
 
 
+async def test_stated_facts_leave_their_words_in_postgresql(kit: Kit) -> None:
+    incident_id = await make_incident(kit)
+    eta = kit.clock.at + timedelta(hours=1)
+    body = {
+        "cause": "A disk was full.", "workaround": "", "affected_share": 0.2,
+        "eta": eta.astimezone(timezone(timedelta(hours=2))).isoformat(),
+    }  # fmt: skip
+    done = await _post(kit, incident_id, "facts", body, "responder")
+    assert done.status_code == 200, done.text
+    await _post(kit, incident_id, "facts", {"eta": None}, "responder")
+    first, second = (json.loads(line.partition(" ")[2]) for line in await kit.seen(incident_id))
+    note = first["notes"].pop("cause")
+    assert first == {
+        "by": "the responder", "notes": {"workaround": ""}, "affected_share": 0.2,
+        "eta": eta.isoformat().replace("+00:00", "Z"),
+    }  # fmt: skip
+    assert second == {"by": "the responder", "eta_unknown": True}
+    async with kit.deps.engine.connect() as conn:
+        kept = await conn.execute(text("SELECT text FROM notes WHERE id = :id"), {"id": note})
+        assert kept.scalar_one() == "A disk was full."
+
+
 @pytest.mark.parametrize(
     ("name", "body", "field"),
     [
+        ("facts", {}, "body"),
+        ("facts", {"cause": "x" * 2001}, "cause"),
+        ("facts", {"eta": "2026-01-01T00:00:00Z"}, "eta"),
+        ("facts", {"eta": "14:30"}, "eta"),
+        ("facts", {"eta": "2099-01-01T00:00:00"}, "eta"),
+        ("facts", {"affected_share": 25}, "affected_share"),
+        ("facts", {"started_at": "2020-01-01T00:00:00Z"}, "started_at"),
         ("updates", {"message": "  "}, "message"),
         ("updates", {"message": "x", "text": "y"}, "text"),
         ("updates", {"message": "x" * 4001}, "message"),

@@ -185,6 +185,22 @@ async def test_the_same_rule_grows_and_never_removes(
     assert (before.recipients, after.recipients) == (1, 2)
 
 
+async def test_a_snapshot_knows_the_languages_of_its_readers(
+    store: AudienceStore, engine: AsyncEngine, add: Add, policy: Policy, now: datetime
+) -> None:
+    await add("one", "payments", region="eu", contacts=2)
+    await add("two", "payments", region="eu")
+    await add("elsewhere", "payments", region="us")
+    async with engine.begin() as connection:
+        for contact, locale in (("c-two", "de-AT"), ("c-elsewhere", "ja")):
+            given = {"id": contact, "locale": locale}
+            await connection.execute(
+                text("UPDATE contacts SET locale = :locale WHERE id = :id"), given
+            )
+    taken = await store.snapshot(INCIDENT, IN_EU, policy, now)
+    assert taken.locales == ("de-AT", "en")
+
+
 async def test_a_snapshot_is_fresh_for_a_minute_and_for_its_own_rule(
     store: AudienceStore, add: Add, policy: Policy, now: datetime
 ) -> None:
