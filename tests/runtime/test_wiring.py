@@ -26,7 +26,7 @@ from workflows.names import QUEUE_DELIVERY, QUEUE_DRAFTING, QUEUE_INCIDENTS
 ROOT = Path(__file__).parents[2]
 DEFAULT = ROOT / "content" / "policy" / "default.yaml"
 HOST = "127.0.0.1"
-OURS = ("TEMPORAL_", "DATABASE_URL", "SMTP_", "FOREWARN_")
+OURS = ("TEMPORAL_", "DATABASE_URL", "SMTP_", "FOREWARN_", "ANTHROPIC_", "SLACK_")
 WORKFLOWS, ACTIVITIES = (
     TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
     TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,

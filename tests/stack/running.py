@@ -32,6 +32,7 @@ OURS = (
     "GENERIC_",
     "SLACK_",
     "OTEL_",
+    "ANTHROPIC_",
 )
 
 

@@ -91,7 +91,7 @@ class Post:
 
 def report(stack: Running, *arguments: str) -> tuple[int, list[dict[str, Any]]]:
     """Run reconcile; its exit code and its lines."""
-    ours = ("TEMPORAL_", "DATABASE_URL", "SMTP_", "FOREWARN_")
+    ours = ("TEMPORAL_", "DATABASE_URL", "SMTP_", "FOREWARN_", "ANTHROPIC_")
     done = subprocess.run(
         [str(ROOT / ".venv/bin/python"), "starter.py", "reconcile", "--json", *arguments,
          "--data-dir", str(stack.data_dir)],

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.db.audit import Audit
 from adapters.db.ledger import Ledger
+from adapters.db.model_drafts import ModelDraftRow
 from adapters.db.models import (
     AlertRow,
     AudienceExclusionRow,
@@ -93,6 +94,11 @@ class World:
                         subject="s", text="t", html=None,
                     )
                 )  # fmt: skip
+            await conn.execute(
+                insert(ModelDraftRow).values(
+                    incident_id=INCIDENT, request="draft-1", model="m", asked_at=now
+                )
+            )
             await conn.execute(
                 insert(AudienceExclusionRow).values(
                     audience_id=AUDIENCE, account_id="acc_9", reason="region eu"
@@ -188,7 +194,7 @@ ALL = LOOSE | {
     "signals deleted": 3, "signals blanked": 1, "alerts deleted": 1,
     # The failed recipient of the start gets no end.
     "deliveries blanked": 2 * CONTACTS - 1, "delivery_events blanked": 2,
-    "draft_texts deleted": 2, "audience_members deleted": CONTACTS,
+    "draft_texts deleted": 2, "model_drafts deleted": 1, "audience_members deleted": CONTACTS,
     "audience_exclusions deleted": 1, "staff_posts deleted": 1,
 }  # fmt: skip
 
