@@ -106,7 +106,7 @@ TASKS = (
         AND NOT EXISTS (SELECT 1 FROM broadcasts b
                         WHERE b.incident_id = t.incident_id AND b.version = t.version)""",
     ),
-    # What a model was refused for; the budget that its tokens count against is that of the incident.
+    # What a model was asked and refused for; its budget is that of an open incident.
     Task("unsent_drafts", "model_drafts", _over("t.incident_id")),
     *(
         Task(
