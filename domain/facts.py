@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from domain.credits import credit_numbers
 from domain.incident import AudienceCount, IncidentState
 from domain.message import CLOSING, DraftText, Facts, Moment
 from domain.policy import Policy
@@ -65,6 +66,11 @@ def build_facts(
         minutes = (state.resolved_at - state.started_at).total_seconds() / 60
         numbers["duration_minutes"] = max(1, round(minutes))
     times |= story or {}
+    stated = dict(notes)
+    if moment is Moment.RESOLUTION and policy.credits is not None:
+        numbers |= credit_numbers(state.credits)
+        if state.credits:
+            stated["credit_applied"] = policy.credits.applied
     if state.affected_share:
         numbers["share_percent"] = round(state.affected_share * 100, 1)
     if audience.accounts:
@@ -88,7 +94,7 @@ def build_facts(
         regions=state.regions,
         times=times,
         numbers=numbers,
-        notes=dict(notes),
+        notes=stated,
         links={
             "status": public_url,
             "incident": f"{public_url}/incidents/{state.id}",

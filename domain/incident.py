@@ -141,6 +141,8 @@ class IncidentState(Frozen):
     stated: dict[str, str] = Field(default_factory=dict)
     """What a human stated, by key of `STATED`: the id of the row that holds the words."""
     eta: datetime | None = None
+    credits: dict[str, str] = Field(default_factory=dict)
+    """Approved SLA credits in percent of the monthly fee, by plan, or "*" for all alike."""
     started_at: datetime
     opened_at: datetime
     confirmed_at: datetime | None = None
@@ -250,6 +252,25 @@ class FactsStated(Frozen):
     started_at: datetime | None = None
 
 
+class CreditsProposed(Frozen):
+    """Credits were worked out and wait for a person; `unknown` accounts have no known fee."""
+
+    kind: Literal["credits_proposed"] = "credits_proposed"
+    accounts: int
+    total: str
+    unknown: int = 0
+
+
+class CreditsApproved(Frozen):
+    """A named person approved amounts; `percents` by plan, or under "*" for all alike."""
+
+    kind: Literal["credits_approved"] = "credits_approved"
+    by: str
+    accounts: int
+    total: str
+    percents: dict[str, str]
+
+
 class ResolveRequested(Frozen):
     kind: Literal["resolve"] = "resolve"
     by: str
@@ -343,6 +364,8 @@ Event = Annotated[
     | SeverityChanged
     | UpdatePosted
     | FactsStated
+    | CreditsProposed
+    | CreditsApproved
     | ResolveRequested
     | FalseAlarmMarked
     | HandedOver
@@ -407,6 +430,12 @@ class AnswerPostMortem(Frozen):
     by: str
 
 
+class ProposeCredits(Frozen):
+    """Work out what accounts are owed until now, and answer with `CreditsProposed`."""
+
+    kind: Literal["propose_credits"] = "propose_credits"
+
+
 class Note(Frozen):
     """A line of the timeline; `key` names its words in the catalogs, `data` fills them."""
 
@@ -443,6 +472,7 @@ Action = Annotated[
     | Broadcast
     | OpenPostMortem
     | AnswerPostMortem
+    | ProposeCredits
     | Note
     | SettlePromise
     | TellStaff

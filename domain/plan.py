@@ -30,6 +30,7 @@ from domain.plan_commands import (
     on_severity,
     on_update,
 )
+from domain.plan_credits import on_credits_approved, on_credits_proposed
 from domain.plan_facts import on_facts
 from domain.plan_messages import on_broadcast_done, on_decided, on_drafted, on_edited, on_targeted
 from domain.plan_post_mortem import offer_post_mortem, on_post_mortem
@@ -44,6 +45,7 @@ STAFF_NEWS = frozenset(
         "asked", "reminded", "escalated", "approved", "edited", "confirmed", "dismissed",
         "closed_unconfirmed", "false_alarm", "stage_changed", "severity_changed", "handed_over",
         "promise_reminder", "promise_missed", "no_components", "facts_stated",
+        "credits_proposed", "credits_approved",
     }
 )  # fmt: skip
 
@@ -106,6 +108,8 @@ _HANDLERS: dict[str, Callable[[Step, Any], None]] = {
     "severity": on_severity,
     "update": on_update,
     "facts": on_facts,
+    "credits_proposed": on_credits_proposed,
+    "credits_approved": on_credits_approved,
     "resolve": on_resolve,
     "false_alarm": on_false_alarm,
     "handed_over": on_handed_over,

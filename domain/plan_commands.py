@@ -16,6 +16,7 @@ from domain.incident import (
 )
 from domain.message import Moment
 from domain.plan_alerts import confirm, severity_rose
+from domain.plan_credits import propose_credits
 from domain.refusals import names_scope
 from domain.step import Step
 
@@ -81,6 +82,7 @@ def draft_the_end(step: Step, note_id: str | None = None) -> None:
     if step.state.announced:
         step.stage(Stage.MONITORING)
         step.draft(Moment.RESOLUTION, note_id=note_id, stage=Stage.RESOLVED)
+        propose_credits(step)
     else:
         step.withdraw()
         step.note("resolved_untold")

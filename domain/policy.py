@@ -12,8 +12,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from domain.credits import CreditPolicy
 from domain.message import Channel, Gate, Moment
-from domain.policy_base import Strict
+from domain.policy_base import Later, Strict
 from domain.policy_sections import (
     Approval,
     Audience,
@@ -67,6 +68,7 @@ class Policy(Strict):
     jargon: dict[str, dict[str, str]] = Field(default_factory=dict)
     tone: Tone = Tone()
     length_limits: dict[Channel, int]
+    credits: Later[CreditPolicy | None] = None
 
     @model_validator(mode="after")
     def _refer_to_known_things(self) -> Self:

@@ -15,8 +15,9 @@ from domain.message import Channel, DraftText
 from domain.roles import Role
 from gateway.auth import Actor, Auth
 from gateway.commands import Call, Commands
-from gateway.console_forms import start_body, statement_body, submit
+from gateway.console_forms import credit_body, start_body, statement_body, submit
 from gateway.console_pages import HEADERS, STYLE, render
+from gateway.credits import Credits
 from gateway.deps import Deps
 from gateway.markdown import markdown_html
 from gateway.post_mortems import PostMortems
@@ -26,6 +27,8 @@ from gateway.staff_shapes import DraftOut, incident_out
 from runtime.staff import MAX_LIMIT, DraftView, TimelineView, staff_composer, staff_stores
 
 HOME = "/console"
+# Of an incident's credits so many stand on its page; the command line has them all.
+SHOWN_CREDITS = 20
 
 
 class Console:
@@ -36,6 +39,7 @@ class Console:
         self._auth = auth
         self._staff = staff_stores(deps.engine)
         self._post_mortems = PostMortems(deps)
+        self._credits = Credits(deps)
         self._composer = staff_composer(
             deps.policy, deps.public_url, deps.secret_key.get_secret_value(), deps.now
         )
@@ -103,6 +107,7 @@ class Console:
             changes=changes,
             timeline=await self._whole_timeline(incident_id),
             deliveries=await self._staff.ledger.incident_summary(incident_id),
+            credits=await self._credits.read(incident_id, None, SHOWN_CREDITS),
             now=self._deps.now(),
             error=error,
             done=done,
@@ -166,7 +171,7 @@ def router(deps: Deps) -> APIRouter:
     """The routes of the console."""
     auth = Auth(deps)
     console = Console(deps, auth)
-    commands, post_mortems = Commands(deps), PostMortems(deps)
+    commands, post_mortems, credits = Commands(deps), PostMortems(deps), Credits(deps)
     staff = staff_stores(deps.engine)
     routes = APIRouter(prefix=HOME, include_in_schema=False)
 
@@ -279,6 +284,20 @@ def router(deps: Deps) -> APIRouter:
         except (BadInput, Refused, Transient) as error:
             return await console.post_mortem(call.actor, incident_id, _status(error), error)
         where = f"{HOME}/incidents/{incident_id}/post-mortem?done=stated"
+        return RedirectResponse(where, 303, headers=HEADERS)
+
+    @routes.post("/incidents/{incident_id}/credits")
+    async def decide_credits(request: Request, incident_id: IncidentId) -> Response:
+        """Approve or reject the credits that are proposed."""
+        try:
+            call, form = await posted(request)
+        except Unauthorized:
+            return sign_in_page(request)
+        try:
+            await credits.decide(call, incident_id, credit_body(form))
+        except (BadInput, NotFound, Refused, Transient) as error:
+            return await console.incident(call.actor, incident_id, _status(error), error)
+        where = f"{HOME}/incidents/{incident_id}?done=credits"
         return RedirectResponse(where, 303, headers=HEADERS)
 
     @routes.post("/incidents")

@@ -13,6 +13,7 @@ from domain.incident import STATED
 from domain.post_mortem import Statement
 from domain.roles import Role
 from gateway.commands import Call, Commands
+from gateway.credits import CreditBody
 from gateway.staff_shapes import (
     ConfirmBody,
     DecisionBody,
@@ -51,6 +52,16 @@ def start_body(form: FormData) -> StartBody:
         severity=_word(form, "severity"),
         customer_impact=_word(form, "customer_impact") is not None,
         separate=_word(form, "separate") is not None,
+    )
+
+
+def credit_body(form: FormData) -> CreditBody:
+    """The decision on what is proposed."""
+    return _body(
+        CreditBody,
+        decision=_word(form, "decision"),
+        total=_word(form, "total"),
+        reason=_word(form, "reason") or "",
     )
 
 

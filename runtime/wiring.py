@@ -13,6 +13,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker, WorkerDeploymentConfig
 
 from activities.approval import ApprovalActivities, ChatDesk, StaffDesk
+from activities.credits import CreditActivities
 from activities.deliver import DeliverActivities
 from activities.draft import DraftActivities, DraftWriter
 from activities.postmortem import PostMortemActivities
@@ -22,6 +23,7 @@ from adapters.chat.slack import Slack, SlackSettings
 from adapters.db.alert_titles import AlertTitles
 from adapters.db.announcements import AnnouncementStore
 from adapters.db.audiences import AudienceStore
+from adapters.db.credits import CreditStore
 from adapters.db.drafts import DraftStore
 from adapters.db.engine import make_engine
 from adapters.db.incidents import IncidentStore
@@ -108,6 +110,7 @@ def build_steps(
     record = RecordActivities(records, policies, Catalog(CONTENT), desk is not None)
     target = TargetActivities(audiences, policies, clock)
     writer = DraftWriter(drafts, TemplateDrafter(CONTENT), validate_draft, clock, model)
+    credits = CreditActivities(CreditStore(engine), policies, clock)
     draft = DraftActivities(records, audiences, policies, writer, public_url, clock)
     post_mortem = PostMortemActivities(
         PostMortemStore(engine),
@@ -134,6 +137,7 @@ def build_steps(
                 record.load_policy,
                 record.record_step,
                 target.take_audience,
+                credits.propose_credits,
                 post_mortem.publish_post_mortem,
             ],
             names.QUEUE_DRAFTING: [draft.write_draft, post_mortem.draft_post_mortem],

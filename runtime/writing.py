@@ -1,4 +1,4 @@
-"""What the doors are handed of edits and post-mortems: the gateway may not import adapters."""
+"""What the doors are handed of edits, post-mortems and credits: they may not import adapters."""
 
 from __future__ import annotations
 
@@ -6,20 +6,32 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from adapters.db.credits import CreditDecision, CreditStore, CreditTotals, CreditView
 from adapters.db.edits import EditReport, Edits
 from adapters.db.post_mortems import PostMortemDocument, PostMortemStore
 
-__all__ = ["EditReport", "PostMortemDocument", "Writing", "writing_stores"]
+__all__ = [
+    "CreditDecision",
+    "CreditTotals",
+    "CreditView",
+    "EditReport",
+    "PostMortemDocument",
+    "Writing",
+    "writing_stores",
+]
 
 
 @dataclass(frozen=True)
 class Writing:
-    """The stores of what people wrote and changed."""
+    """The stores of what people wrote, changed and granted."""
 
+    credits: CreditStore
     edits: Edits
     post_mortems: PostMortemStore
 
 
 def writing_stores(engine: AsyncEngine) -> Writing:
     """The stores on one engine."""
-    return Writing(edits=Edits(engine), post_mortems=PostMortemStore(engine))
+    return Writing(
+        credits=CreditStore(engine), edits=Edits(engine), post_mortems=PostMortemStore(engine)
+    )

@@ -15,6 +15,7 @@ from workflows.messages import (
     ChangeSeverityInput,
     CommandResult,
     ConfirmInput,
+    CreditsApprovedInput,
     DecideInput,
     DecideResult,
     DismissInput,
@@ -69,6 +70,14 @@ class Commands:
 
     @state_facts.validator
     def _check_state_facts(self, command: StateFactsInput) -> None:
+        self._refuse(command.event())
+
+    @workflow.update(name="credits_approved")
+    async def credits_approved(self, command: CreditsApprovedInput) -> CommandResult:
+        return await self._command(command.event())
+
+    @credits_approved.validator
+    def _check_credits_approved(self, command: CreditsApprovedInput) -> None:
         self._refuse(command.event())
 
     @workflow.update(name="change_severity")

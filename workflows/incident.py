@@ -17,6 +17,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from activities.approval import TellStaffInput
+from activities.credits import CreditsInput
 from activities.draft import DraftInput
 from activities.record import Recorded, RecordInput
 from activities.target import TargetInput
@@ -27,6 +28,7 @@ from domain.incident import (
     Broadcast,
     BroadcastDone,
     Close,
+    CreditsProposed,
     Decide,
     Draft,
     Drafted,
@@ -35,6 +37,7 @@ from domain.incident import (
     Note,
     OpenPostMortem,
     PostMortemMoved,
+    ProposeCredits,
     SettlePromise,
     Target,
     Targeted,
@@ -264,6 +267,8 @@ class Incident(Commands):
                 await children.post_mortem(self._state, action, self._start.policy_hash)
             case AnswerPostMortem():
                 await children.answer_post_mortem(self._state.id, action)
+            case ProposeCredits():
+                self._spawn(self._propose_credits())
             case TellStaff():
                 # Runs that began before staff were told in their chat go on without it.
                 if self._desk and workflow.patched("tell-staff"):
@@ -293,6 +298,17 @@ class Incident(Commands):
             summary=f"Draft {draft.moment}" + (" (holding line)" if draft.holding else ""),
         )
         self._queue.append(Queued(drafted))
+
+    async def _propose_credits(self) -> None:
+        """Work out what accounts are owed."""
+        proposed = await workflow.execute_activity(
+            "propose_credits",
+            CreditsInput(state=self._state, policy_hash=self._start.policy_hash),
+            result_type=CreditsProposed,
+            **options.TARGETING,
+            summary="Work out SLA credits",
+        )
+        self._queue.append(Queued(proposed))
 
     def _tell_staff(self) -> None:
         """Show staff where the incident stands; one at a time, the last state wins."""

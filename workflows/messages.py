@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain.incident import (
+    CreditsApproved,
     Decided,
     Dismissed,
     Edited,
@@ -172,6 +173,18 @@ class DismissInput(Message):
 
     def event(self) -> Dismissed:
         return Dismissed(by=self.by, reason=self.reason)
+
+
+class CreditsApprovedInput(Message):
+    """What a person approved; the amounts by account are in PostgreSQL."""
+
+    by: str
+    accounts: int
+    total: str
+    percents: dict[str, str]
+
+    def event(self) -> CreditsApproved:
+        return CreditsApproved(**self.model_dump())
 
 
 class ResolveInput(Message):

@@ -28,6 +28,7 @@ COMMANDS = {
     "edit": Entry("approval", "Change texts of the pending draft."),
     "draft": Entry("draft", "Check and compare drafts."),
     "post-mortem": Entry("post_mortem", "Read post-mortems, state what only humans know."),
+    "credits": Entry("credits", "SLA credits: what is owed, with the working, and who grants it."),
     "gallery": Entry("gallery", "Everything that can be said, as pages to look through."),
     "sends": Entry("sends", "The kill switch: nothing leaves, nothing is lost."),
     "reconcile": Entry("reconcile", "Compare PostgreSQL and Temporal after a loss, and repair."),

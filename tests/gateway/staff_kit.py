@@ -29,7 +29,7 @@ from domain.facts import draft_hash
 from domain.message import Channel, DraftText, Facts, Moment
 from domain.policy import Policy
 from domain.ports import DraftRequest
-from gateway import analytics_api, audit_api, console, post_mortems, problems, staff
+from gateway import analytics_api, audit_api, console, credits, post_mortems, problems, staff
 from gateway.deps import Deps
 from gateway.limits import Correlation
 from runtime.relay import Relay, TemporalLink
@@ -37,6 +37,7 @@ from workflows.messages import (
     ChangeSeverityInput,
     CommandResult,
     ConfirmInput,
+    CreditsApprovedInput,
     DecideInput,
     DecideResult,
     DismissInput,
@@ -95,6 +96,10 @@ class StandIn:
     async def state_facts(self, given: StateFactsInput) -> CommandResult:
         stated = given.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
         return self._done(f"state_facts {json.dumps(stated, sort_keys=True)}")
+
+    @workflow.update
+    async def credits_approved(self, given: CreditsApprovedInput) -> CommandResult:
+        return self._done(f"credits_approved {given.total} {given.percents}")
 
     @workflow.update
     async def change_severity(self, given: ChangeSeverityInput) -> CommandResult:
@@ -190,7 +195,7 @@ async def staff_kit(
     )
     app = FastAPI()
     problems.install(app)
-    for door in (staff, post_mortems, analytics_api, audit_api, console):
+    for door in (staff, post_mortems, credits, analytics_api, audit_api, console):
         app.include_router(door.router(deps))
     app.add_middleware(Correlation)
     secrets = {role: await Tokens(engine).create(f"the {role}", [role]) for role in ROLES}

@@ -7,6 +7,8 @@ import os
 from alembic import context
 from sqlalchemy import Connection
 
+import adapters.db.credit_models
+
 # These tables stand in files of their own; importing them adds them to `Base`.
 import adapters.db.erasure_models
 import adapters.db.model_drafts

@@ -1,0 +1,31 @@
+"""SLA credits in the plan: worked out at the end, stated only once a person approved them."""
+
+from __future__ import annotations
+
+from domain.incident import CreditsApproved, CreditsProposed, ProposeCredits
+from domain.plan_facts import write_anew
+from domain.step import Step
+
+
+def propose_credits(step: Step) -> None:
+    """Ask for the amounts, where policy has credits for incidents of this severity."""
+    policy = step.policy.credits
+    if policy is not None and step.state.severity in policy.severities:
+        step.actions.append(ProposeCredits())
+
+
+def on_credits_proposed(step: Step, event: CreditsProposed) -> None:
+    if event.accounts:
+        step.note(
+            "credits_proposed",
+            accounts=event.accounts,
+            total=event.total,
+            unknown=event.unknown or None,
+        )
+
+
+def on_credits_approved(step: Step, event: CreditsApproved) -> None:
+    """From now on messages may state them: an all-clear that waits is written anew."""
+    step.set(credits=event.percents)
+    step.note("credits_approved", actor=event.by, accounts=event.accounts, total=event.total)
+    write_anew(step)
