@@ -27,6 +27,10 @@ ACTIVE = frozenset({Stage.INVESTIGATING, Stage.IDENTIFIED, Stage.MONITORING})
 OVER = frozenset({Stage.CLOSED, Stage.DISMISSED, Stage.FALSE_ALARM})
 
 
+# What the plan does has changed over time: a run goes on by the edition that it began under.
+EDITION = 4
+
+
 # What a human may state in words, beside times and figures; the keys of `Facts.notes`.
 STATED = ("cause", "workaround", "fixed", "prevention")
 
@@ -79,6 +83,8 @@ class Pending(Frozen):
     channels: tuple[Channel, ...]
     audience: AudienceCount = AudienceCount()
     next_update_at: datetime | None = None
+    promised: datetime | None = None
+    """The promised time that had passed when it was written: it admits that."""
     promise_is_literal: bool = False
     invalid: bool = False
     stage: Stage
@@ -92,11 +98,14 @@ class Pending(Frozen):
 class Promise(Frozen):
     """The open "next update by"; kept when a message goes out at or before `due`.
 
-    `channels` carried it: what keeps it goes there too, whatever the severity is by then.
+    `channels` carried it: what keeps it goes to all of them that customers were told on, whatever
+    the severity is by then.
     """
 
     number: int
     channels: tuple[Channel, ...] = ()
+    heard: tuple[Channel, ...] = ()
+    """Those of them that had a message since: a version may go out in parts."""
     made_at: datetime
     due: datetime
 
@@ -129,6 +138,7 @@ class IncidentState(Frozen):
     """All that the incident remembers between two events; carried through continue-as-new."""
 
     id: str
+    edition: int = 0
     severity: Severity
     severity_by_human: bool = False
     severity_stated: bool = False
@@ -184,6 +194,8 @@ class IncidentState(Frozen):
     timers: dict[TimerKind, datetime] = Field(default_factory=dict)
     post_mortem: PostMortemState = PostMortemState.NONE
     post_mortem_due: datetime | None = None
+    report_outdated: bool = False
+    """The incident went on after its post-mortem was begun: what is drafted is written anew."""
     decided: tuple[int, ...] = ()
     sent: tuple[int, ...] = ()
 

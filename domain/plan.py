@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from domain.incident import (
+    EDITION,
     Action,
     BroadcastDone,
     Decide,
@@ -32,6 +33,7 @@ from domain.plan_commands import (
 )
 from domain.plan_credits import on_credits_approved, on_credits_proposed
 from domain.plan_facts import on_facts
+from domain.plan_freshness import write_what_is_outdated_anew
 from domain.plan_messages import on_broadcast_done, on_decided, on_drafted, on_edited, on_targeted
 from domain.plan_post_mortem import offer_post_mortem, on_post_mortem
 from domain.plan_timers import on_timer
@@ -59,6 +61,7 @@ def open_incident(
     """
     return IncidentState(
         id=incident_id,
+        edition=EDITION,
         severity=batch.severity or Severity.P4,
         severity_stated=batch.severity_stated,
         category=batch.category or "local_degradation",
@@ -78,7 +81,9 @@ def plan(
     """The next state and what to do, for one event at an instant (aware UTC)."""
     step = Step(state, now, policy)
     if not state.over or isinstance(event, BroadcastDone):
+        write_what_is_outdated_anew(step)
         _HANDLERS[event.kind](step, event)
+        write_what_is_outdated_anew(step)
         offer_post_mortem(step)
         if _is_news(step):
             step.actions.append(TellStaff())

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from domain.incident import ACTIVE, AlertsReceived, IncidentState, Stage, TimerKind
+from domain.incident import (
+    ACTIVE,
+    AlertsReceived,
+    IncidentState,
+    PostMortemOffer,
+    PostMortemState,
+    Stage,
+    TimerKind,
+)
 from domain.message import Moment
 from domain.signal import AlertBatch
 from domain.step import Step
 
 # Why alerts were judged as they were; a storm of differing ones must not fill the state.
 REMEMBERED_REASONS = 50
+_UNFINISHED = (PostMortemState.DUE, PostMortemState.DRAFTED)
 
 
 def on_alerts(step: Step, event: AlertsReceived) -> None:
@@ -122,6 +131,7 @@ def _drafts_the_end(state: IncidentState) -> bool:
 
 def _reopen(step: Step) -> None:
     step.note("reopened", visible=True)
+    _keep_post_mortem(step)
     step.withdraw()
     step.disarm(TimerKind.REOPEN_WINDOW)
     step.set(resolved_at=None, quiet_since=None, ended=False)
@@ -130,6 +140,17 @@ def _reopen(step: Step) -> None:
         step.draft(Moment.UPDATE)
     else:
         step.target()
+
+
+def _keep_post_mortem(step: Step) -> None:
+    """A post-mortem that waits for its reviewers is out of date now: it is written anew later."""
+    state, pending = step.state, step.state.pending
+    if state.edition < 4 or state.post_mortem not in _UNFINISHED:
+        return
+    step.set(report_outdated=True)
+    if pending is not None and pending.moment is Moment.POST_MORTEM:
+        offer = PostMortemOffer(version=pending.draft, hash=pending.hash, invalid=pending.invalid)
+        step.set(offer=offer)
 
 
 def confirm(step: Step, by: str) -> None:

@@ -60,4 +60,4 @@ def write_anew(step: Step) -> None:
         return
     # The end is written anew as the end, with what a human said about it.
     note_id = waiting.note_id if waiting.moment in CLOSING else None
-    step.draft(waiting.moment, note_id=note_id, stage=waiting.stage)
+    step.draft(waiting.moment, note_id=note_id, stage=waiting.stage, channels=waiting.channels)

@@ -36,6 +36,10 @@ def on_targeted(step: Step, event: Targeted) -> None:
     if not state.components:
         step.note("no_components")
         return
+    waiting = state.pending or state.drafting
+    if state.edition >= 4 and waiting is not None and waiting.moment in CLOSING:
+        # Whoever joins now was told nothing; a human's word that it is over stands.
+        return
     step.draft(Moment.UPDATE if state.announced else Moment.INITIAL)
 
 
@@ -62,6 +66,7 @@ def on_drafted(step: Step, event: Drafted) -> None:
         channels=draft.channels,
         audience=audience_or(state, event.audience),
         next_update_at=event.next_update_at,
+        promised=draft.promised,
         promise_is_literal=event.promise_is_literal,
         invalid=event.invalid,
         stage=draft.stage,
@@ -115,7 +120,7 @@ def _holding_line(step: Step, event: Drafted) -> None:
 
 
 def on_decided(step: Step, event: Decided) -> None:
-    refused = refusal(step.state, event)
+    refused = refusal(step.state, event, step.now)
     pending = step.state.pending
     if refused is not None or pending is None:
         step.note("refused", actor=event.by, version=event.draft, reason=str(refused))
@@ -158,7 +163,7 @@ def let_out(step: Step, pending: Pending, by: str) -> None:
 
 
 def on_edited(step: Step, event: Edited) -> None:
-    refused = refusal(step.state, event)
+    refused = refusal(step.state, event, step.now)
     pending = step.state.pending
     if refused is not None or pending is None:
         step.actions.append(Decide(version=event.version, state="superseded"))

@@ -27,6 +27,7 @@ def on_post_mortem(step: Step, event: PostMortemMoved) -> None:
                 version=event.version, hash=event.hash or "", invalid=event.invalid
             ),
         )
+        step.rework_post_mortem()
         return
     step.note(
         "post_mortem_published"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from domain.incident import ACTIVE, TimerFired, TimerKind
 from domain.plan_commands import draft_the_end
 from domain.plan_messages import let_out
 from domain.plan_post_mortem import close_when_done
 from domain.step import Step
+
+# A promise is kept up to its very instant.
+_PAST = timedelta(seconds=1)
 
 
 def on_timer(step: Step, event: TimerFired) -> None:
@@ -28,7 +32,11 @@ def _promise_due(step: Step) -> None:
             step.draft_holding_line()
         return
     missed = state.promise
-    step.note("promise_held", due=missed.due.isoformat())
+    if step.now < missed.due or state.edition < 4:
+        step.note("promise_held", due=missed.due.isoformat())
+    if step.now < missed.due and state.edition >= 4:
+        # What waits then has to admit that the promise was not kept.
+        step.arm(TimerKind.PROMISE, missed.due + _PAST)
 
 
 def _promise_reminder(step: Step) -> None:

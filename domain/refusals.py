@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from domain.errors import Refused
 from domain.incident import (
     ACTIVE,
@@ -17,9 +19,10 @@ from domain.incident import (
     Stage,
     UpdatePosted,
 )
+from domain.plan_freshness import outdated, promises_the_past
 
 
-def refusal(state: IncidentState, event: Event) -> Refused | None:
+def refusal(state: IncidentState, event: Event, now: datetime) -> Refused | None:
     """Why a human's command is not allowed now; None when it is."""
     if state.over:
         return Refused(
@@ -27,7 +30,7 @@ def refusal(state: IncidentState, event: Event) -> Refused | None:
         )
     match event:
         case Decided() | Edited():
-            return _decision_refusal(state, event)
+            return _decision_refusal(state, event, now)
         case ImpactConfirmed() if state.stage is not Stage.SUSPECTED and not names_scope(
             state, event
         ):
@@ -58,7 +61,9 @@ def names_scope(state: IncidentState, event: ImpactConfirmed) -> bool:
     return bool(event.components) and not state.components and state.stage in ACTIVE
 
 
-def _decision_refusal(state: IncidentState, event: Decided | Edited) -> Refused | None:
+def _decision_refusal(
+    state: IncidentState, event: Decided | Edited, now: datetime
+) -> Refused | None:
     version, pending = event.draft, state.pending
     if pending is None or pending.draft != version:
         if version in state.sent:
@@ -67,11 +72,18 @@ def _decision_refusal(state: IncidentState, event: Decided | Edited) -> Refused 
             return Refused("already_decided", f"draft {version} was already decided")
         instead = f"; draft {pending.draft} waits now" if pending else "; no draft waits now"
         return Refused("superseded", f"draft {version} does not wait for a decision{instead}")
+    if outdated(state, now):
+        return Refused("superseded", f"draft {version} is out of date and is written anew")
     if isinstance(event, Decided):
         if event.role not in ("approver", "admin"):
             return Refused("forbidden", f"the role {event.role} may not decide; allowed: approver")
         if event.decision == "approve" and pending.invalid:
             return Refused("invalid_draft", f"draft {version} breaks rules; edit it first")
+        if event.decision == "approve" and promises_the_past(state, now):
+            return Refused(
+                "invalid_draft",
+                f"draft {version} promises an update for a time that has passed; edit it first",
+            )
         if event.decision == "approve" and event.by in pending.approvals:
             return Refused("second_person_needed", "another person must give the second approval")
     return None

@@ -7,6 +7,7 @@ from typing import Any
 
 from domain.incident import (
     Action,
+    AnswerPostMortem,
     AudienceCount,
     Broadcast,
     Close,
@@ -73,10 +74,19 @@ class Step:
             self.set(targeting=True)
             self.actions.append(Target())
 
-    def draft(self, moment: Moment, note_id: str | None = None, stage: Stage | None = None) -> None:
-        """Ask for a moment's texts; whatever is pending or being written is superseded by it."""
+    def draft(
+        self,
+        moment: Moment,
+        note_id: str | None = None,
+        stage: Stage | None = None,
+        channels: tuple[Channel, ...] | None = None,
+    ) -> None:
+        """Ask for a moment's texts; whatever is pending or being written is superseded by it.
+
+        Without `channels` they go where the moment is routed.
+        """
         state = self.state
-        channels = self.channels(moment)
+        channels = channels or self.channels(moment)
         if not channels:
             self.note("no_channels", moment=moment, severity=state.severity)
             return
@@ -139,17 +149,26 @@ class Step:
         )
 
     def overtaken(self, draft: Draft) -> bool:
-        """Whether a promise passed while the words were being written, so that they hide it."""
-        return draft.promised is None and self.unkept() is not None
+        """Whether a promise passed while the words were being written, so that they hide it, or
+        the next one did, so that they state it in the past."""
+        if draft.promised is None and self.unkept() is not None:
+            return True
+        due = draft.next_update_at
+        return self.state.edition >= 4 and due is not None and due <= self.now
 
     def again(self, draft: Draft) -> Draft:
         """Ask for the same words anew, as things stand now."""
         request = self.state.draft_request + 1
         self.set(draft_request=request)
         due = self.next_due(self.now) if draft.next_update_at is not None else None
-        fresh = draft.model_copy(
-            update={"request": request, "next_update_at": due, "promised": self.unkept()}
-        )
+        told: dict[str, Any] = {
+            "request": request,
+            "next_update_at": due,
+            "promised": self.unkept(),
+        }
+        if self.state.edition >= 4 and draft.moment not in CLOSING:
+            told["stage"] = self.state.stage
+        fresh = draft.model_copy(update=told)
         self.actions.append(fresh)
         return fresh
 
@@ -225,6 +244,9 @@ class Step:
         state = self.state
         for_customers = bool(set(channels) - STAFF_CHANNELS)
         due = self.promised(pending) if for_customers else pending.next_update_at
+        if for_customers and not self._keeps(pending, channels) and self.state.promise is not None:
+            # The rest of its readers still wait for what they were promised: so do these.
+            due = self.state.promise.due
         n = state.broadcasts + 1
         self.set(broadcasts=n)
         self.actions.append(
@@ -254,17 +276,37 @@ class Step:
         if for_customers:
             self.actions.append(Decide(version=pending.draft, state="sent", by=by))
             self.remember_decided(pending.draft, as_sent=True)
+            kept = self._keeps(pending, channels)
             told = (*state.told, *channels)
             self.set(told=tuple(c for c in Channel if c in told and c not in STAFF_CHANNELS))
-            self._told_customers(pending, due)
+            self._told_customers(pending, due, channels, kept)
 
-    def _told_customers(self, pending: Pending, due: datetime | None) -> None:
+    def _keeps(self, pending: Pending, channels: tuple[Channel, ...]) -> bool:
+        """Whether with this message all who were promised one had one; the end is always enough."""
+        promise = self.state.promise
+        if promise is None or self.state.edition < 4 or pending.moment in CLOSING:
+            return True
+        waiting = set(promise.channels) & set(self.state.told)
+        return waiting <= {*promise.heard, *channels}
+
+    def _told_customers(
+        self,
+        pending: Pending,
+        due: datetime | None,
+        channels: tuple[Channel, ...],
+        kept: bool,
+    ) -> None:
         self.set(audience=pending.audience)
         if pending.moment is Moment.POST_MORTEM:
             return
         self.set(announced=True, last_sent_at=self.now, told_stage=pending.stage)
         if pending.moment is Moment.UPDATE:
             self.set(updates=max(self.state.updates, pending.number))
+        promise = self.state.promise
+        if not kept and promise is not None:
+            heard = tuple(c for c in Channel if c in {*promise.heard, *channels})
+            self.set(promise=promise.model_copy(update={"heard": heard}))
+            return
         self.keep_promise()
         if pending.moment in CLOSING:
             self.end(pending)
@@ -296,6 +338,7 @@ class Step:
         self.stage(Stage.RESOLVED, visible=True)
         self.arm(TimerKind.REOPEN_WINDOW, self.now + self.policy.grouping.reopen_within)
         if state.post_mortem is not PostMortemState.NONE:
+            self.rework_post_mortem()
             return
         duty = severity.post_mortem
         if duty.kind == "none" or not state.announced:
@@ -305,6 +348,16 @@ class Step:
         self.set(post_mortem=PostMortemState.DUE, post_mortem_due=due)
         self.actions.append(OpenPostMortem(due=due, public=duty.kind == "public"))
         self.note("post_mortem_due", due=due.isoformat() if due else None)
+
+    def rework_post_mortem(self) -> None:
+        """Have the report written anew once the incident that went on is over again."""
+        state = self.state
+        if not state.report_outdated or state.stage is not Stage.RESOLVED or state.offer is None:
+            return
+        self.set(report_outdated=False, offer=None, post_mortem=PostMortemState.DUE)
+        self.actions.append(
+            AnswerPostMortem(approved=False, version=state.offer.version, by="forewarn")
+        )
 
     # Promises
 
@@ -325,6 +378,8 @@ class Step:
         if shown is None or every is None:
             return shown
         prompt = self.now - pending.asked_at <= every / 6
+        if self.state.edition >= 4 and shown <= self.now:
+            prompt = False
         return shown if pending.promise_is_literal or prompt else self.next_due(self.now)
 
     def promise(self, due: datetime | None) -> None:

@@ -72,8 +72,13 @@ async def post_mortem(state: IncidentState, action: OpenPostMortem, policy_hash:
         )
 
 
-async def answer_post_mortem(incident_id: str, action: AnswerPostMortem) -> None:
-    """Hand the reviewers' decision to the child."""
-    answer = PostMortemAnswer(approved=action.approved, version=action.version, by=action.by)
-    child = workflow.get_external_workflow_handle(names.post_mortem_workflow_id(incident_id))
+async def answer_post_mortem(state: IncidentState, action: AnswerPostMortem) -> None:
+    """Hand the reviewers' decision to the child; it writes again from the incident as it is now."""
+    answer = PostMortemAnswer(
+        approved=action.approved,
+        version=action.version,
+        by=action.by,
+        state=None if action.approved else state,
+    )
+    child = workflow.get_external_workflow_handle(names.post_mortem_workflow_id(state.id))
     await child.signal("answered", answer)

@@ -130,7 +130,7 @@ class Commands:
 
     def _refuse(self, event: Event) -> None:
         """Answer a command that is not allowed now; a validator's refusal costs no history."""
-        refused = refusal(self._state, event)
+        refused = refusal(self._state, event, workflow.now())
         if refused is not None:
             raise _failure(refused)
 

@@ -96,6 +96,8 @@ class Incident(Commands):
         # Runs that began before a release go on as they began.
         self._since_0_2 = workflow.patched("since-0.2.0")
         self._since_0_3 = workflow.patched("since-0.3.0")
+        if start.state is None and not workflow.patched("since-0.4.0"):
+            self._state = self._state.model_copy(update={"edition": 0})
         self._policy = start.policy or await self._load_policy()
         if start.state is not None:
             self._view.show(self._state)
@@ -196,7 +198,7 @@ class Incident(Commands):
         if isinstance(event, RecordsLost):
             self._state, actions = mend(self._state, event, now, self._policy)
         else:
-            queued.refused = refusal(self._state, event)
+            queued.refused = refusal(self._state, event, now)
             self._state, actions = plan(self._state, event, now, self._policy)
         await self._take_step(actions, now)
         queued.done = True
@@ -266,7 +268,7 @@ class Incident(Commands):
             case OpenPostMortem():
                 await children.post_mortem(self._state, action, self._start.policy_hash)
             case AnswerPostMortem():
-                await children.answer_post_mortem(self._state.id, action)
+                await children.answer_post_mortem(self._state, action)
             case ProposeCredits():
                 self._spawn(self._propose_credits())
             case TellStaff():

@@ -257,11 +257,15 @@ class PostMortemStart(Message):
 
 
 class PostMortemAnswer(Message):
-    """Signal `answered` to `PostMortem`: the reviewers' decision on a version."""
+    """Signal `answered` to `PostMortem`: the reviewers' decision on a version.
+
+    `state` is the incident as it is now, which may have gone on since the post-mortem was begun.
+    """
 
     approved: bool
     version: int
     by: str
+    state: IncidentState | None = None
 
 
 class PostMortemResult(Message):

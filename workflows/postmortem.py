@@ -35,6 +35,8 @@ class PostMortem:
             drafted = False
             answer = await self._answer()
             if not answer.approved:
+                if answer.state is not None:
+                    self._start = self._start.model_copy(update={"state": answer.state})
                 continue
             published = await self._publish(answer)
             if published is not None:

@@ -83,7 +83,7 @@ class Story:
 
     def command(self, event: Event) -> str | None:
         """A human's command as the workflow takes it: the kind of refusal, None when taken."""
-        refused = refusal(self.state, event)
+        refused = refusal(self.state, event, self.now)
         if refused is not None:
             return refused.kind
         self.tell(event)
