@@ -10,25 +10,20 @@ A failure names the breach, tells the shortest story that shows it, and prints t
 
 from __future__ import annotations
 
-import os
-import zlib
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from domain.incident import ACTIVE, Stage
 from tests.domain.properties import accounts, invariants
+from tests.domain.properties.exploring import explore, judged
 from tests.domain.properties.happenings import Happening, RunLost
 from tests.domain.properties.invariants import Check
-from tests.domain.properties.records import Violation, narrate
 from tests.domain.properties.stories import Story, prompt_stories, stories
 from tests.domain.properties.world import World
 
-EXAMPLES = int(os.environ.get("FOREWARN_STORIES", "0"))
 CHECKS: tuple[Check, ...] = (
     invariants.nobody_hears_the_same_twice,
     invariants.whoever_heard_the_start_hears_the_end,
@@ -48,33 +43,6 @@ CHECKS: tuple[Check, ...] = (
     accounts.what_was_sent_stays_sent,
     accounts.the_plan_is_a_function,
 )
-
-
-def explore(
-    name: str, drawn: st.SearchStrategy[Story], judge: Callable[[Story], None], examples: int
-) -> None:
-    """Judge so many stories, drawn from a seed of their own unless new ones are asked for."""
-
-    @settings(
-        max_examples=EXAMPLES or examples,
-        database=None,
-        deadline=None,
-        print_blob=bool(EXAMPLES),
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-    )
-    @given(drawn)
-    def each(story: Story) -> None:
-        judge(story)
-
-    (each if EXAMPLES else seed(zlib.crc32(name.encode()))(each))()
-
-
-def judged(world: World, *checks: Check) -> None:
-    """Raise for the first breach, with the story that led to it."""
-    for check in checks:
-        for breach in check(world):
-            raise Violation(f"{check.__name__}: {breach}\n{narrate(world.steps)}")
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
