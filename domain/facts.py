@@ -64,7 +64,8 @@ def build_facts(
     if state.resolved_at is not None:
         times["restored_at"] = state.resolved_at
         minutes = (state.resolved_at - state.started_at).total_seconds() / 60
-        numbers["duration_minutes"] = max(1, round(minutes))
+        # 0 is told as "less than a minute".
+        numbers["duration_minutes"] = int(minutes + 0.5)
     times |= story or {}
     stated = dict(notes)
     if moment is Moment.RESOLUTION and policy.credits is not None:
@@ -72,7 +73,9 @@ def build_facts(
         if state.credits:
             stated["credit_applied"] = policy.credits.applied
     if state.affected_share:
-        numbers["share_percent"] = round(state.affected_share * 100, 1)
+        percent = round(state.affected_share * 100, 1)
+        # 100 is told as "all", which nearly all are not.
+        numbers["share_percent"] = 99.9 if percent >= 100 > state.affected_share * 100 else percent
     if audience.accounts:
         numbers["accounts"] = audience.accounts
     return Facts(

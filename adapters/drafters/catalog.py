@@ -25,9 +25,10 @@ class Words(BaseModel):
     """One `content/locales/<locale>.yaml`; `neutral_name` may be empty where a greeting needs none.
 
     In `timeline`, a part in [brackets] is left out when one of its {fields} is not known. In
-    `phrases`, `unnamed_region` is there where `regions` bring their own prepositions, and
+    `phrases`, `unnamed_region` is there where `regions` bring their own prepositions,
     `and_more_affected` and `and_one_more_affected` where a list in a sentence takes another ending
-    than one that stands alone.
+    than one that stands alone, and `duration_of_days` where days and hours are joined otherwise
+    than hours and minutes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

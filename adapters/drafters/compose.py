@@ -8,7 +8,7 @@ left per recipient is a name, a footer and a link.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -19,10 +19,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup, escape
 
 from adapters.drafters.catalog import Catalog
-from adapters.drafters.lists import listed
 from adapters.drafters.markup import WITH_HTML, HtmlBody
+from adapters.drafters.personal import Personal
 from adapters.drafters.shorten import shorten
-from adapters.drafters.slots import NAME, URL, WHY, Slotted, one_line, without
+from adapters.drafters.slots import NAME, OBJECT, URL, WHY, Slotted, one_line, without
 from adapters.drafters.times import instant, zone
 from domain.errors import Permanent
 from domain.locales import nearest
@@ -37,11 +37,11 @@ from domain.message import (
     Recipient,
 )
 from domain.policy import Policy
-from domain.tokens import sign
 
-UNSUBSCRIBE = "unsubscribe"
 _PLACEHOLDER = re.compile(r"\[\[(name|(?:time|link):\w+)\]\]")
-_KEY = re.compile(r"[\w-]+")
+_TIME = re.compile(r"\[\[time:(\w+)\]\]")
+# Read long after the day they were sent, or long before the day they speak of.
+_DATED = frozenset({Moment.POST_MORTEM, Moment.MAINTENANCE_NOTICE, Moment.MAINTENANCE_REMINDER})
 _PREHEADER = 140
 _CACHED = 2048
 
@@ -73,10 +73,9 @@ class Composer:
         clock: Callable[[], datetime],
     ) -> None:
         self._policy = policy
-        self._public_url = public_url.rstrip("/")
-        self._secret = secret
         self._clock = clock
         self._catalog = Catalog(content_dir)
+        self._personal = Personal(policy, self._catalog, public_url.rstrip("/"), secret)
         env = ImmutableSandboxedEnvironment(
             loader=FileSystemLoader(content_dir / "templates"),
             auto_reload=False,
@@ -86,8 +85,6 @@ class Composer:
         self._body = HtmlBody(content_dir / "templates")
         self._shell = env.get_template("mail_shell.html.j2")
         self._prepared: dict[tuple[object, ...], _Prepared] = {}
-        self._whys: dict[tuple[str, str], str] = {}
-        self._names = {c.key: c.names for c in policy.component_list() if c.names}
         company = policy.company
         self._metadata = {
             "from_name": company.name,
@@ -114,10 +111,16 @@ class Composer:
         prepared = self._prepare(draft, channel, recipient.locale, zone_name, next_update_at)
         name = one_line(recipient.name or "") or prepared.neutral_name
         url = None
-        values = {NAME: name, WHY: "", URL: ""}
+        values = {
+            NAME: name,
+            WHY: "",
+            URL: "",
+            OBJECT: self._personal.objection_url(draft.facts, recipient),
+        }
         if channel is Channel.EMAIL:
-            url = self._unsubscribe_url(recipient)
-            values[WHY], values[URL] = self._why(prepared.locale, recipient.reason), url or ""
+            url = self._personal.unsubscribe_url(recipient)
+            why = self._personal.why(prepared.locale, recipient.reason, draft.moment)
+            values[WHY], values[URL] = why, url or ""
         html = None
         if prepared.html is not None:
             html = prepared.html.fill({k: str(escape(v)) for k, v in values.items()})
@@ -140,7 +143,7 @@ class Composer:
         text = self._laid_out(_pick(draft, channel, locale, self._policy))
         words = self._catalog.words(text.locale)
         filled = self._filled(text, draft.facts, text.locale, "UTC", None)
-        values = {NAME: words.neutral_name}
+        values = {NAME: words.neutral_name, OBJECT: draft.facts.links.get("object", "")}
         return text.model_copy(
             update={
                 "subject": filled[0] and Slotted.of(filled[0]).fill(values),
@@ -229,6 +232,7 @@ class Composer:
         if next_update_at is not None:
             times["next_update"] = next_update_at
         now = self._clock()
+        dated = facts.moment in _DATED or _is_dated(text, times, zone_name, now)
 
         def fill(m: re.Match[str]) -> str:
             kind, _, key = m[1].partition(":")
@@ -240,13 +244,12 @@ class Composer:
                     locale,
                     zone_name,
                     now,
-                    # A report is read long after the day it was sent.
-                    dated=facts.moment is Moment.POST_MORTEM,
+                    dated=dated,
                     # A promise is kept or broken by the second, where the rhythm is that short.
                     exact=key == "next_update",
                 )
             if kind == "link" and key in facts.links:
-                return facts.links[key]
+                return OBJECT if key == "object" else facts.links[key]
             raise Permanent(f"the draft names {m[0]}, which is not among its facts")
 
         def fill_html(m: re.Match[str]) -> str:
@@ -258,30 +261,16 @@ class Composer:
             None if text.html is None else _PLACEHOLDER.sub(fill_html, without(text.html)),
         )
 
-    def _why(self, locale: str, reason: str) -> str:
-        """Why this person gets the mail, in their language.
 
-        The audience's reason is written for colleagues; what customers may read of it are the
-        components it names.
-        """
-        found = self._whys.get((locale, reason))
-        if found is None:
-            mail = self._catalog.words(locale).mail
-            named = [self._names[k] for k in _KEY.findall(reason) if k in self._names]
-            names = [n.get(locale) or next(iter(n.values())) for n in named]
-            found = mail["why_default"]
-            if names:
-                found = mail["why"].format(components=listed(names, locale))
-            if len(self._whys) >= _CACHED:
-                self._whys.clear()
-            self._whys[(locale, reason)] = found
-        return found
-
-    def _unsubscribe_url(self, recipient: Recipient) -> str | None:
-        if recipient.contact_id is None:
-            return None
-        token = sign(self._secret, UNSUBSCRIBE, {"c": recipient.contact_id, "ch": "email"})
-        return f"{self._public_url}/unsubscribe/{token}"
+def _is_dated(
+    text: DraftText, times: Mapping[str, datetime], zone_name: str, now: datetime
+) -> bool:
+    """Whether one of a text's times is not of today for the reader: then all have their date."""
+    here = zone(zone_name)
+    today = now.astimezone(here).date()
+    parts = (text.subject, text.text, text.html)
+    used = {key for part in parts if part for key in _TIME.findall(part)}
+    return any(times[key].astimezone(here).date() != today for key in used if key in times)
 
 
 def _pick(draft: DraftVersion, channel: Channel, locale: str, policy: Policy) -> DraftText:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
-from babel.numbers import format_decimal
-
+from adapters.drafters.amounts import about_share, counted, credit, figure, length, percent
 from adapters.drafters.catalog import Catalog
-from adapters.drafters.lists import enumerated, listed
+from adapters.drafters.lists import listed
+from adapters.drafters.named import named
 from adapters.drafters.shorten import shorten
 from domain.message import Channel, Facts
 from domain.policy import Policy
@@ -24,7 +24,9 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f\u2028\u2029]")
 _BRACKETS = re.compile(r"\[{2,}|\]{2,}")
 _MANY_BREAKS = re.compile(r"\n{3,}")
 # A sentence names no more than these; the list of facts below it names them all.
-_IN_A_SENTENCE = 4
+IN_A_SENTENCE = 4
+# A human's words of this length and more are kept where there is room for what may be left out.
+_ROOMY = 160
 _STAGES = ("suspected", "investigating", "identified", "monitoring", "resolved")
 
 
@@ -64,11 +66,6 @@ def clean_note(text: str) -> str:
     return _MANY_BREAKS.sub("\n\n", "\n".join(lines)).strip()
 
 
-@lru_cache(maxsize=4096)
-def _decimal(value: float, pattern: str | None, locale: str) -> str:
-    return format_decimal(value, format=pattern, locale=locale)
-
-
 class FactWords:
     """The facts of one moment in one language, at one brevity, for one channel."""
 
@@ -106,8 +103,9 @@ class FactWords:
     def said(self) -> tuple[object, ...]:
         """All that depends on the brevity: where two are equal, so are their texts."""
         notes = tuple(self.note(key) for key in self._facts.notes)
-        named = (self.names_components, self.components(), self.affected(), self.regions())
-        return (named, notes, *self.impacts())
+        parts = (self.names_components, self.components(), self.affected(), self.regions())
+        room = self._spare and self._brevity.note_chars >= _ROOMY
+        return (parts, notes, room, *self.impacts())
 
     def variables(self) -> dict[str, object]:
         """Everything a template may name; unknown facts are empty, never undefined."""
@@ -118,7 +116,10 @@ class FactWords:
             "affected": self.affected(),
             "regions": self.regions(),
             "impacts": self.impacts(),
+            "room": self._brevity.note_chars >= _ROOMY,
             "note": self.note,
+            "whole": self.whole,
+            "told": self.told,
             "time": self.time,
             "link": self.link,
             "fact": self.fact,
@@ -139,11 +140,18 @@ class FactWords:
             "went_back": self._went_back(),
             "category": facts.category,
             "several": len(self._names) > 1,
-            "share": self.number("share_percent", percent=True),
-            "error_rate": self.number("error_rate_percent", percent=True),
+            "share": self.share_of("share_percent"),
+            "about_share": about_share(facts, self._catalog, self.locale),
+            "credit": credit(facts, self._catalog, self.locale),
+            "error_rate": self.share_of("error_rate_percent"),
             "accounts": self.number("accounts"),
             "recipients": self.number("recipients"),
             "duration": self.duration(),
+            "over": self.length("minutes_over")
+            if facts.numbers.get("minutes_over", 0) >= 1
+            else "",
+            "moved": facts.notes.get("rescheduled") == "yes",
+            "expected": facts.notes.get("impact", ""),
             "report_within": self.report_within(),
             "company": company.name,
             "support": company.support_email,
@@ -168,8 +176,21 @@ class FactWords:
             return self._catalog.phrase("original_wording", locale=self.locale, text=text)
         return text
 
-    def time(self, key: str) -> str:
-        return f"[[time:{key}]]" if key in self._facts.times else ""
+    def whole(self, key: str) -> str:
+        """A human's words where they fit uncut: half a piece of advice is worse than none."""
+        most = self._brevity.note_chars
+        return self.note(key) if len(self._facts.notes.get(key, "")) <= most else ""
+
+    def told(self, label: str, *keys: str) -> str:
+        """The first of a human's words behind their label; a list begins below it."""
+        text = next(filter(None, map(self.note, keys)), "")
+        if text.startswith("- "):
+            return f"{label.rstrip()}\n\n{text}"
+        return f"{label}{text}" if text else ""
+
+    def time(self, *keys: str) -> str:
+        """The first of the times that there is."""
+        return next((f"[[time:{k}]]" for k in keys if k in self._facts.times), "")
 
     def link(self, *keys: str) -> str:
         """The first of the links that there is."""
@@ -180,20 +201,15 @@ class FactWords:
         """A labelled line; nothing where the value is not known."""
         return f"{label.rstrip()}{SEPARATOR}{value}\n" if value else ""
 
-    def number(self, key: str, percent: bool = False) -> str:
+    def number(self, key: str) -> str:
         value = self._facts.numbers.get(key)
-        if value is None:
-            return ""
-        # A share that rounds to nothing would read as "nobody".
-        pattern = "#,##0.#" if round(value, 1) or not value else "#,##0.###"
-        text = _decimal(value, pattern, self._babel)
-        return self._catalog.phrase("percent", locale=self.locale, number=text) if percent else text
+        return "" if value is None else figure(value, self.locale)
+
+    def share_of(self, key: str) -> str:
+        value = self._facts.numbers.get(key)
+        return "" if value is None else percent(value, self._catalog, self.locale)
 
     # In words
-
-    @property
-    def _babel(self) -> str:
-        return self.locale.replace("-", "_")
 
     @cached_property
     def _names(self) -> tuple[str, ...]:
@@ -209,8 +225,8 @@ class FactWords:
         """The names as they stand in a sentence, where a long list would bury the verb."""
         most = self._brevity.components
         # "And one more" would be no shorter than its name.
-        if len(self._names) > _IN_A_SENTENCE + 1:
-            most = min(most, _IN_A_SENTENCE)
+        if len(self._names) > IN_A_SENTENCE + 1:
+            most = min(most, IN_A_SENTENCE)
         return self._named(most, "_affected")
 
     def _named(self, most: int, form: str) -> str:
@@ -218,14 +234,7 @@ class FactWords:
         if not names or most == 0:
             phrase = "several_services" if len(names) > 1 else "our_service"
             return self._catalog.phrase(phrase, locale=self.locale)
-        if len(names) <= most:
-            return listed(names, self.locale)
-        first, left = enumerated(names[:most], self.locale), len(names) - most
-        key = "and_one_more" if left == 1 else "and_more"
-        count = _decimal(left, None, self._babel)
-        return self._catalog.phrase(
-            f"{key}{form}", key, locale=self.locale, list=first, count=count
-        )
+        return named(names, most, self._catalog, self.locale, form)
 
     def regions(self) -> str:
         keys = self._facts.regions if self._brevity.regions else ()
@@ -246,19 +255,13 @@ class FactWords:
         return list(dict.fromkeys(s for s in found if s))
 
     def duration(self) -> str:
-        minutes = self._facts.numbers.get("duration_minutes")
-        if minutes is None:
-            return ""
-        whole = int(minutes)
-        if whole < 1:
-            return self._catalog.phrase("under_a_minute", locale=self.locale)
-        hours, rest = divmod(whole, 60)
-        parts = [self._counted(u, n) for u, n in (("hour", hours), ("minute", rest)) if n]
-        if len(parts) == 1:
-            return parts[0]
-        return self._catalog.phrase(
-            "duration", locale=self.locale, hours=parts[0], minutes=parts[1]
-        )
+        """How long it lasted, in words."""
+        return self.length("duration_minutes")
+
+    def length(self, key: str) -> str:
+        """A number of minutes in words."""
+        minutes = self._facts.numbers.get(key)
+        return "" if minutes is None else length(minutes, self._catalog, self.locale)
 
     def report_within(self) -> str:
         """How long the public report may take by policy; empty where none is published."""
@@ -266,11 +269,13 @@ class FactWords:
         duty = plan.post_mortem if plan else None
         if duty is None or duty.kind != "public" or duty.within is None:
             return ""
-        return self._counted("hour", round(duty.within.total_seconds() / 3600))
+        hours = round(duty.within.total_seconds() / 3600)
+        return counted("hour", hours, self._catalog, self.locale)
 
-    def _counted(self, unit: str, count: int) -> str:
-        number = _decimal(count, None, self._babel)
-        return self._catalog.counted(unit, count, self.locale, number)
+    @property
+    def _spare(self) -> bool:
+        """Whether a short text says more where there is room than it must."""
+        return not self._facts.notes.keys().isdisjoint(("impact", "cause"))
 
     def _went_back(self) -> bool:
         """Whether the incident stands at an earlier stage than customers were last told."""

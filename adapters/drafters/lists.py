@@ -14,9 +14,12 @@ _SOUNDS_LIKE_I = re.compile(r"[ií]|h[ií](?![ae])", re.IGNORECASE)
 
 
 def enumerated(names: Sequence[str], locale: str) -> str:
-    """The names one after the other, for a list that goes on."""
-    between: str = babel_locale(locale).list_patterns["standard"]["middle"]
-    return between.replace("{0}", "").replace("{1}", "").join(names)
+    """The names one after the other, for a list that goes on with an "and"."""
+    patterns = babel_locale(locale).list_patterns["standard"]
+    between: str = patterns["middle"].replace("{0}", "").replace("{1}", "")
+    # "A, B, and 3 more", but "A and 3 more".
+    comma = "," if len(names) > 1 and patterns["end"].startswith("{0},") else ""
+    return f"{between.join(names)}{comma}"
 
 
 def listed(names: Sequence[str], locale: str) -> str:

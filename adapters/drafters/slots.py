@@ -9,8 +9,8 @@ from adapters.drafters.shorten import whole
 
 # Stand for what each recipient has of its own; no text holds them, for `one_line` and `without`
 # take them out.
-NAME, WHY, URL = "\x01", "\x02", "\x03"
-_SLOTS = re.compile(f"[{NAME}{WHY}{URL}]")
+NAME, WHY, URL, OBJECT = "\x01", "\x02", "\x03", "\x04"
+_SLOTS = re.compile(f"[{NAME}{WHY}{URL}{OBJECT}]")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _NAME_LIMIT = 100
 

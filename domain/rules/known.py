@@ -21,7 +21,7 @@ def known_minutes(facts: Facts, policy: Policy) -> tuple[float, ...]:
     """Lengths of time: stated, between two of the facts' instants, or promised by policy."""
     exact: list[float] = []
     for key, value in facts.numbers.items():
-        if key.endswith("minutes"):
+        if key.endswith("minutes") or key.startswith("minutes_"):
             exact.append(value)
         if key.endswith("hours"):
             exact.append(value * 60)
@@ -37,6 +37,9 @@ def known_minutes(facts: Facts, policy: Policy) -> tuple[float, ...]:
         rest = minutes % 60
         known += [minutes, float(floor(minutes)), float(ceil(minutes)), 5.0 * round(minutes / 5)]
         known += [*(h * 60 for h in rounded), rest, float(floor(rest)), float(ceil(rest))]
+        # "7 days 11 hours" is told in its parts.
+        for whole in (floor(hours), ceil(hours)) if hours >= 24 else ():
+            known += [whole // 24 * 1440.0, whole % 24 * 60.0]
     plans = policy.severities
     own = [plan for severity, plan in plans.items() if severity == facts.severity]
     for plan in own or plans.values():

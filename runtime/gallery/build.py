@@ -16,10 +16,12 @@ from runtime.gallery.shown import Printer, Shown
 from runtime.gallery.site import Gallery, Site, Tale, by_channel, plain
 
 # These incidents get a contact sheet of their mails at every moment, the first also of the rest.
-PHOTOGRAPHED = ("P1",)
+PHOTOGRAPHED = ("P1", "maintenance")
 # And these of one moment, which is enough to see whether the layout holds.
 AWKWARD = {"bare": Moment.INITIAL, "six": Moment.INITIAL, "long": Moment.UPDATE,
-           "holding": Moment.UPDATE, "setback": Moment.UPDATE}  # fmt: skip
+           "holding": Moment.UPDATE, "setback": Moment.UPDATE,
+           "moved": Moment.MAINTENANCE_NOTICE, "cancelled": Moment.MAINTENANCE_DONE,
+           "quiet": Moment.MAINTENANCE_NOTICE}  # fmt: skip
 SHORT = (Channel.SMS, Channel.IN_APP, Channel.SOCIAL)
 Say = Callable[[str], None]
 

@@ -17,7 +17,12 @@ from domain.signal import Severity
 V = TypeVar("V")
 # An id that no incident can have: real ones are random.
 INCIDENT = "inc_gallery"
+MAINTENANCE = "mnt_gallery"
 PUBLIC_URL = "https://status.acme.example"
+
+
+OF_MAINTENANCE = tuple(m for m in Moment if m.startswith("maintenance"))
+OF_INCIDENTS = tuple(m for m in Moment if m not in OF_MAINTENANCE)
 
 
 class Part(BaseModel):
@@ -39,7 +44,7 @@ class Case(Part):
     stage: str
     category: str
     number: int = 1
-    moments: tuple[Moment, ...] = tuple(Moment)
+    moments: tuple[Moment, ...] = OF_INCIDENTS
     holding: bool = False
     named: bool = True
     components: tuple[str, ...] = ()
@@ -48,7 +53,7 @@ class Case(Part):
     times: dict[str, AwareDatetime] = Field(default_factory=dict)
     numbers: dict[str, float] = Field(default_factory=dict)
     notes: dict[str, str] = Field(default_factory=dict)
-    links: tuple[Literal["status", "incident", "report"], ...] = ()
+    links: tuple[Literal["status", "incident", "report", "object"], ...] = ()
 
 
 class Cases(Part):
@@ -71,14 +76,18 @@ class Cases(Part):
                 f"{field}: got {unknown[0]!r}; allowed: {visible}",
                 [FieldError(field=field, value=unknown[0], allowed=visible)],
             )
+        ours, folder = INCIDENT, "incidents"
+        if moment in OF_MAINTENANCE:
+            ours, folder = MAINTENANCE, "maintenance"
         urls = {
             "status": public_url,
-            "incident": f"{public_url}/incidents/{INCIDENT}",
-            "report": f"{public_url}/incidents/{INCIDENT}/report",
+            "incident": f"{public_url}/{folder}/{ours}",
+            "report": f"{public_url}/{folder}/{ours}/report",
+            "object": f"{public_url}/object",
         }
         numbers: dict[str, float] = {"update_number": case.number}
         return Facts(
-            incident_id=INCIDENT,
+            incident_id=ours,
             moment=moment,
             number=case.number,
             severity=case.severity,

@@ -20,7 +20,7 @@ from runtime.policy_file import load_policy
 CONTENT = Path(__file__).parents[3] / "content"
 POLICY = load_policy(CONTENT / "policy/default.yaml")
 CATALOG, DRAFTER = Catalog(CONTENT), TemplateDrafter(CONTENT)
-MOMENTS = [m for m in Moment if not m.value.startswith("maintenance")]
+MOMENTS = list(Moment)
 URL = "https://status.acme.example"
 AT = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 TIMES = dict.fromkeys(("impact_start", "next_update", "promised", "restored_at"), AT)
@@ -84,7 +84,7 @@ SEVEN = some("web-application", "dashboard", "reporting", "api", "payments", "we
         ("ja", Moment.RESOLUTION, SEVEN,
          "Webアプリケーション、ダッシュボード、レポート、APIほか3件のサービスにおいて"),
         ("en", Moment.RESOLUTION, SEVEN,
-         "Web application, Dashboard, Reporting, API and 3 more are resolved."),
+         "Web application, Dashboard, Reporting, API, and 3 more are resolved."),
         ("en", Moment.PARTIAL_RECOVERY, OURS | EUROPE, "Our service in Europe: part of"),
     ],
 )  # fmt: skip
@@ -131,7 +131,7 @@ async def test_a_long_list_is_named_once_and_parts_are_not_told_twice() -> None:
     assert mail.count("Slack integration") == 1, "in the list of facts, not in the sentence"
     assert mail.startswith(
         "Hello [[name]],\n\nWe are currently seeing problems with Web application, Dashboard, "
-        "Sign-in, Reporting and 8 more. Pages may load slowly or not at all. API requests"
+        "Sign-in, Reporting, and 8 more. Pages may load slowly or not at all. API requests"
     )
     assert "REST API requests" not in mail and "The dashboard may" not in mail
     alone = facts(Moment.INITIAL, **some("rest-api", "graphql-api"))

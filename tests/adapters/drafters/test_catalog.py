@@ -21,7 +21,8 @@ SECTIONS = (
 
 
 # Where regions bring their own prepositions, or a list its own endings, in one language only.
-OWN = {"unnamed_region", "and_more_affected", "and_one_more_affected"}
+OWN = {"unnamed_region", "and_more_affected", "and_one_more_affected", "duration_of_days"}
+MAINTENANCE_STAGES = {"scheduled", "in_progress", "completed", "cancelled"}
 
 
 def fields(text: str) -> set[str]:
@@ -40,7 +41,7 @@ def test_every_language_has_the_same_words(locale: str, section: str) -> None:
 @pytest.mark.parametrize("locale", CATALOG.locales)
 def test_every_key_of_the_domain_has_a_word(locale: str, policy: Policy) -> None:
     words = CATALOG.words(locale)
-    assert set(words.stages) == {s.value for s in Stage}
+    assert set(words.stages) == {s.value for s in Stage} | MAINTENANCE_STAGES
     assert set(words.moments) == {m.value for m in Moment}
     assert set(words.channels) == {c.value for c in Channel}
     assert set(words.impact_levels) == {s.value for s in Severity}

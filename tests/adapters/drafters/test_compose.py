@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from adapters.drafters.compose import UNSUBSCRIBE, Composer
+from adapters.drafters.compose import Composer
+from adapters.drafters.personal import OBJECTION, UNSUBSCRIBE
 from adapters.drafters.templates import TemplateDrafter
 from domain.errors import Permanent
 from domain.message import Channel, DraftText, DraftVersion, Facts, Moment, OutboundMessage
@@ -81,12 +82,16 @@ def test_times_are_the_readers(composer: Composer, zone: str, locale: str, expec
     assert f" {expected}\n" in text
 
 
-def test_the_date_stands_where_it_is_not_today(composer: Composer) -> None:
-    draft = draft_of(mail("Since [[time:impact_start]]. By [[time:next_update]]."))
-    assert "Since Nov 20, 2026, 13:30 UTC. By 14:30 UTC." in compose(composer, draft, reader()).text
+def test_the_date_stands_at_all_times_where_one_is_not_today(composer: Composer) -> None:
+    both = draft_of(mail("Since [[time:impact_start]]. By [[time:next_update]].", html=""))
+    said = compose(composer, both, reader()).text
+    assert "Since Nov 20, 2026, 13:30 UTC. By Nov 21, 2026, 14:30 UTC." in said
+    # A time that the text does not state dates nothing.
+    one = draft_of(mail("By [[time:next_update]].", html=""))
+    assert "By 14:30 UTC." in compose(composer, one, reader()).text
     late = reader(timezone="Pacific/Auckland")
     # Half past three in the morning there, still the day before in UTC.
-    assert "By 03:30 NZDT (Nov 21, 2026, 14:30 UTC)." in compose(composer, draft, late).text
+    assert "By 03:30 NZDT (Nov 21, 2026, 14:30 UTC)." in compose(composer, one, late).text
 
 
 def test_the_broadcasts_next_update_wins(composer: Composer) -> None:

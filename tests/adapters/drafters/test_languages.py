@@ -28,7 +28,7 @@ CONTENT = Path(__file__).parents[3] / "content"
 POLICY = load_policy(CONTENT / "policy/default.yaml")
 OTHERS = [locale for locale in POLICY.locales if locale != "en"]
 DRAFTER = TemplateDrafter(CONTENT)
-MOMENTS = [m for m in Moment if not m.value.startswith("maintenance")]
+MOMENTS = list(Moment)
 URL = "https://status.acme.example"
 LINKS = {"status": URL, "incident": f"{URL}/incidents/inc_abcdefghijkl", "report": f"{URL}/r"}
 AT = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
@@ -47,7 +47,7 @@ NUMBERS = {
 PLACEHOLDER = re.compile(r"\[\[(?:name|\w+:\w+)\]\]")
 FIGURE = re.compile(r"\d+(?:[.,\u00a0\u202f]\d+)*")
 # Where regions bring their own prepositions, or a list its own endings, in one language only.
-OWN = {"unnamed_region", "and_more_affected", "and_one_more_affected"}
+OWN = {"unnamed_region", "and_more_affected", "and_one_more_affected", "duration_of_days"}
 TIGHT = {Channel.SMS, Channel.SOCIAL, Channel.IN_APP}
 
 

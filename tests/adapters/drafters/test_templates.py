@@ -20,7 +20,7 @@ from domain.validation import validate_text
 CONTENT = Path(__file__).parents[3] / "content"
 DRAFTER = TemplateDrafter(CONTENT)
 LOCALES = DRAFTER.locales()
-MOMENTS = [m for m in Moment if not m.value.startswith("maintenance")]
+MOMENTS = list(Moment)
 LINKS = {
     "status": "https://status.acme.example",
     "incident": "https://status.acme.example/incidents/inc_abcdefghijkl",
