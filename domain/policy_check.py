@@ -18,6 +18,7 @@ def contradictions(policy: Policy) -> list[FieldError]:
         error
         for errors in (
             _conditions(policy),
+            _confirmations(policy),
             _unknown(
                 "gates", "categories", [g.categories for g in policy.gates], policy.categories
             ),
@@ -92,6 +93,22 @@ def _conditions(policy: Policy) -> Iterator[FieldError]:
                         value=when.title_matches,
                         allowed=f"a regular expression ({error})",
                     )
+
+
+# What only a single alert says; an incident as a whole has none of it.
+_OF_ONE_ALERT = ("sources", "labels", "metrics", "customer_impact", "title_matches")
+
+
+def _confirmations(policy: Policy) -> Iterator[FieldError]:
+    for index, rule in enumerate(policy.confirm):
+        for key in _OF_ONE_ALERT if rule.of_whole else ():
+            if getattr(rule.when, key) is not None:
+                yield FieldError(
+                    field=f"confirm.{index}.when.{key}",
+                    value=str(getattr(rule.when, key)),
+                    allowed="nothing beside sources_at_least and firing_for, which judge the "
+                    "incident as a whole: severities, categories, components, regions, share",
+                )
 
 
 def _unknown(

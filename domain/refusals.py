@@ -11,6 +11,7 @@ from domain.incident import (
     Event,
     ImpactConfirmed,
     IncidentState,
+    PolicyAdopted,
     ResolveRequested,
     SeverityChanged,
     Stage,
@@ -43,6 +44,8 @@ def refusal(state: IncidentState, event: Event) -> Refused | None:
             )
         case UpdatePosted() | ResolveRequested() if state.stage is Stage.RESOLVED:
             return Refused("not_open", "the incident is resolved; a new alert re-opens it")
+        case PolicyAdopted() if event.hash == state.policy_hash:
+            return Refused("same_policy", f"the policy {event.hash} rules it already")
         case SeverityChanged() if event.severity is state.severity:
             return Refused("same_severity", f"the severity is already {state.severity}")
     return None

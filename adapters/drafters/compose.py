@@ -72,7 +72,6 @@ class Composer:
         content_dir: Path,
         clock: Callable[[], datetime],
     ) -> None:
-        self._policy = policy
         self._public_url = public_url.rstrip("/")
         self._secret = secret
         self._clock = clock
@@ -85,8 +84,11 @@ class Composer:
         )
         self._body = HtmlBody(content_dir / "templates")
         self._shell = env.get_template("mail_shell.html.j2")
-        self._prepared: dict[tuple[object, ...], _Prepared] = {}
-        self._whys: dict[tuple[str, str], str] = {}
+        self.adopt(policy)
+
+    def adopt(self, policy: Policy) -> None:
+        """Fill drafts by another policy from now on: names, company, languages."""
+        self._policy = policy
         self._names = {c.key: c.names for c in policy.component_list() if c.names}
         company = policy.company
         self._metadata = {
@@ -94,6 +96,8 @@ class Composer:
             "from_email": company.from_email,
             "reply_to": company.support_email,
         }
+        self._prepared: dict[tuple[object, ...], _Prepared] = {}
+        self._whys: dict[tuple[str, str], str] = {}
 
     def compose(
         self,

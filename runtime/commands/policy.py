@@ -17,6 +17,7 @@ from domain.errors import BadInput
 from domain.message import Channel
 from domain.policy import Policy
 from domain.policy_check import gaps, gate_table
+from runtime.commands import policy_rule
 from runtime.commands.common import (
     DEFAULT_DATA_DIR,
     PIPED_WIDTH,
@@ -28,18 +29,25 @@ from runtime.commands.common import (
     run_async,
 )
 from runtime.policy_file import load_policy
+from runtime.policy_schema import policy_schema_text
 from runtime.settings import environment
 from runtime.stack_state import STACK_FILE
 
 # How the table of gates says that a moment does not go out on a channel.
 NONE = "none"
 
-app = typer.Typer(help="The communication plan.")
+app = typer.Typer(help="The communication plan.", no_args_is_help=True)
+app.command()(policy_rule.apply)
+app.command()(policy_rule.reload)
+app.command("list")(policy_rule.list_policies)
+app.command()(policy_rule.show)
+app.command()(policy_rule.diff)
 
 
-@app.callback()
-def _group() -> None:
-    """A group even while it has one command."""
+@app.command()
+def schema(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """The JSON Schema of a policy file, for editors; `content/policy/schema.json` holds it."""
+    sys.stdout.write(policy_schema_text())
 
 
 @app.command()
