@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, StringConstraints
 
 from domain.policy import Policy
-from domain.policy_check import gaps
+from domain.policy_gaps import gaps
 from domain.roles import Role
 from gateway.auth import Actor, Auth
 from gateway.commands import Call
