@@ -52,11 +52,13 @@ async def run(queues: list[str]) -> None:
             workers = build_workers(client, steps, queues, version)
             for worker in workers:
                 group.create_task(worker.run())
+            following = group.create_task(steps.follow_policy())
             # What lives as long as the process is not looked through for garbage again.
             gc.collect()
             gc.freeze()
             log.info("worker_started", queues=queues)
             await stop.wait()
+            following.cancel()
             await asyncio.gather(*(worker.shutdown() for worker in workers))
         await steps.aclose()
     await telemetry.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -86,7 +86,9 @@ class ChatDesk:
         policy: Policy,
         public_url: str,
         clock: Callable[[], datetime],
+        followers: Sequence[Callable[[Policy], None]] = (),
     ) -> None:
+        self._followers = followers
         self._board = board
         self._chat = chat
         self._preview = preview
@@ -94,6 +96,12 @@ class ChatDesk:
         self._public_url = public_url
         self._clock = clock
         self._showing = 0
+
+    def adopt(self, policy: Policy) -> None:
+        """Ask by another policy from now on; `followers` make the previews and are told too."""
+        self._policy = policy
+        for tell in self._followers:
+            tell(policy)
 
     async def show(self, incident_id: str) -> None:
         """Post what is missing, change what is not as it should be; the same again does nothing.

@@ -55,7 +55,12 @@ def classify_signal(policy: Policy, signal: Signal) -> SignalClass:
     confirmation = None
     if signal.status is SignalStatus.FIRING and (regions or not strange):
         confirmation = next(
-            (r for r in policy.confirm if r.when.holds(known, components, category.category)), None
+            (
+                r
+                for r in policy.confirm
+                if not r.of_whole and r.when.holds(known, components, category.category)
+            ),
+            None,
         )
     reasons = [
         category.reason,

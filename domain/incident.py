@@ -51,6 +51,7 @@ class TimerKind(StrEnum):
     APPROVAL_ESCALATION = "approval_escalation"
     STABILITY = "stability"
     REOPEN_WINDOW = "reopen_window"
+    CONFIRMATION = "confirmation"
 
 
 class Frozen(BaseModel):
@@ -162,7 +163,10 @@ class IncidentState(Frozen):
     """Role → who took it over for this incident; asked before those whom the policy names."""
     watermark: int = 0
     firing: int = 0
+    firing_sources: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    policy_hash: str | None = None
+    """The policy adopted since it began; None: still the one it began under."""
 
     audience: AudienceCount = AudienceCount()
     versions: int = 0
@@ -304,6 +308,15 @@ class HandedOver(Frozen):
     to: str
 
 
+class PolicyAdopted(Frozen):
+    """From now on another policy rules; the plan is asked with that one."""
+
+    kind: Literal["policy_adopted"] = "policy_adopted"
+    by: str
+    hash: str
+    old: str = ""
+
+
 class Targeted(Frozen):
     kind: Literal["targeted"] = "targeted"
     audience: AudienceCount
@@ -381,6 +394,7 @@ Event = Annotated[
     | ResolveRequested
     | FalseAlarmMarked
     | HandedOver
+    | PolicyAdopted
     | Targeted
     | Drafted
     | Decided

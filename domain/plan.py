@@ -35,6 +35,7 @@ from domain.plan_credits import on_credits_approved, on_credits_proposed
 from domain.plan_facts import on_facts
 from domain.plan_freshness import write_what_is_outdated_anew
 from domain.plan_messages import on_broadcast_done, on_decided, on_drafted, on_edited, on_targeted
+from domain.plan_policy import on_policy_adopted
 from domain.plan_post_mortem import offer_post_mortem, on_post_mortem
 from domain.plan_timers import on_timer
 from domain.policy import Policy
@@ -47,7 +48,7 @@ STAFF_NEWS = frozenset(
         "asked", "reminded", "escalated", "approved", "edited", "confirmed", "dismissed",
         "closed_unconfirmed", "false_alarm", "stage_changed", "severity_changed", "handed_over",
         "promise_reminder", "promise_missed", "no_components", "facts_stated",
-        "credits_proposed", "credits_approved",
+        "credits_proposed", "credits_approved", "policy_changed",
     }
 )  # fmt: skip
 
@@ -118,6 +119,7 @@ _HANDLERS: dict[str, Callable[[Step, Any], None]] = {
     "resolve": on_resolve,
     "false_alarm": on_false_alarm,
     "handed_over": on_handed_over,
+    "policy_adopted": on_policy_adopted,
     "targeted": on_targeted,
     "drafted": on_drafted,
     "decided": on_decided,

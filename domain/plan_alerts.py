@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domain.confirmation import weigh
 from domain.incident import (
     ACTIVE,
     AlertsReceived,
@@ -27,7 +28,10 @@ def on_alerts(step: Step, event: AlertsReceived) -> None:
     told = state.reasons if state.watermark else ()
     news = tuple(reason for reason in batch.reasons if reason not in told)
     step.set(
-        watermark=batch.watermark, firing=batch.firing, reasons=(*told, *news)[:REMEMBERED_REASONS]
+        watermark=batch.watermark,
+        firing=batch.firing,
+        firing_sources=batch.firing_sources,
+        reasons=(*told, *news)[:REMEMBERED_REASONS],
     )
     step.note(
         "signal_received",
@@ -44,6 +48,8 @@ def on_alerts(step: Step, event: AlertsReceived) -> None:
         elif batch.firing == 0:
             step.note("closed_unconfirmed")
             step.close(Stage.CLOSED)
+        else:
+            confirm_by_rule(step)
         return
     if batch.firing == 0:
         alerts_stopped(step)
@@ -153,7 +159,23 @@ def _keep_post_mortem(step: Step) -> None:
         step.set(offer=offer)
 
 
+def confirm_by_rule(step: Step) -> None:
+    """What several sources or time alone confirm; until then a timer waits for the time."""
+    state = step.state
+    if state.stage is not Stage.SUSPECTED or state.firing == 0:
+        return
+    rule, due = weigh(state, step.policy, step.now)
+    if rule is not None:
+        step.note("confirmation_rule", reason=rule.reason)
+        confirm(step, "monitoring")
+    elif due is not None:
+        step.arm(TimerKind.CONFIRMATION, due)
+    else:
+        step.disarm(TimerKind.CONFIRMATION)
+
+
 def confirm(step: Step, by: str) -> None:
+    step.disarm(TimerKind.CONFIRMATION)
     step.set(confirmed_at=step.now)
     step.note("confirmed", actor=by, visible=True)
     step.stage(Stage.INVESTIGATING)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from domain.incident import ACTIVE, TimerFired, TimerKind
+from domain.plan_alerts import confirm_by_rule
 from domain.plan_commands import draft_the_end
 from domain.plan_messages import let_out
 from domain.plan_post_mortem import close_when_done
@@ -81,6 +82,10 @@ def _stable(step: Step) -> None:
         draft_the_end(step)
 
 
+def _confirmation_due(step: Step) -> None:
+    confirm_by_rule(step)
+
+
 def _reopen_window(step: Step) -> None:
     close_when_done(step)
 
@@ -92,4 +97,5 @@ _TIMERS: dict[TimerKind, Callable[[Step], None]] = {
     TimerKind.APPROVAL_ESCALATION: _approval_escalation,
     TimerKind.STABILITY: _stable,
     TimerKind.REOPEN_WINDOW: _reopen_window,
+    TimerKind.CONFIRMATION: _confirmation_due,
 }

@@ -1,4 +1,4 @@
-"""What is wrong with a policy that has the right shape, and what it leaves open."""
+"""What is wrong with a policy that has the right shape, and who lets what out."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ def contradictions(policy: Policy) -> list[FieldError]:
         error
         for errors in (
             _conditions(policy),
+            _confirmations(policy),
             _unknown(
                 "gates", "categories", [g.categories for g in policy.gates], policy.categories
             ),
@@ -28,21 +29,6 @@ def contradictions(policy: Policy) -> list[FieldError]:
             _names("delivery.first_segments", policy.delivery.first_segments, policy.segments),
         )
         for error in errors
-    ]
-
-
-def gaps(policy: Policy) -> list[str]:
-    """What works but may surprise, one sentence each."""
-    return [
-        *_components_without_services(policy),
-        *_words_missing(policy),
-        *(
-            f"people.roles.{role}: nobody holds this role"
-            for role, people in policy.people.roles.items()
-            if not people
-        ),
-        *_categories_without_rule(policy),
-        *_uncovered_gates(policy),
     ]
 
 
@@ -94,6 +80,22 @@ def _conditions(policy: Policy) -> Iterator[FieldError]:
                     )
 
 
+# What only a single alert says; an incident as a whole has none of it.
+_OF_ONE_ALERT = ("sources", "labels", "metrics", "customer_impact", "title_matches")
+
+
+def _confirmations(policy: Policy) -> Iterator[FieldError]:
+    for index, rule in enumerate(policy.confirm):
+        for key in _OF_ONE_ALERT if rule.of_whole else ():
+            if getattr(rule.when, key) is not None:
+                yield FieldError(
+                    field=f"confirm.{index}.when.{key}",
+                    value=str(getattr(rule.when, key)),
+                    allowed="nothing beside sources_at_least and firing_for, which judge the "
+                    "incident as a whole: severities, categories, components, regions, share",
+                )
+
+
 def _unknown(
     section: str, key: str, lists: list[tuple[str, ...] | None], allowed: Iterable[str]
 ) -> Iterator[FieldError]:
@@ -117,45 +119,8 @@ def _names(
             yield FieldError(field=where, value=name, allowed=", ".join(sorted(known)))
 
 
-def _components_without_services(policy: Policy) -> Iterator[str]:
-    mapped = set(policy.services.values())
-    bare = [c.key for c in policy.component_list() if c.key not in mapped]
-    if bare:
-        yield f"services: only signals that name the key itself reach {', '.join(bare)}"
-
-
-def _words_missing(policy: Policy) -> Iterator[str]:
-    for locale in policy.locales:
-        if locale not in policy.company.signature:
-            yield f"company.signature: nothing in {locale!r}"
-        for component in policy.component_list():
-            if component.visible and locale not in component.names:
-                yield f"components.{component.key}.names: nothing in {locale!r}"
-
-
-def _categories_without_rule(policy: Policy) -> Iterator[str]:
-    reached = {rule.category for rule in policy.categorise}
-    bare = [category for category in policy.categories if category not in reached]
-    if bare:
-        yield f"categorise: no rule leads to {', '.join(bare)}"
-
-
-def _uncovered_gates(policy: Policy) -> Iterator[str]:
-    for severity, moments in gate_table(policy).items():
-        for moment, channels in moments.items():
-            bare = [
-                channel.value
-                for channel, gate in channels.items()
-                if gate != "none" and not _has_rule(policy, severity, moment, channel)
-            ]
-            if bare:
-                yield (
-                    f"gates: no rule for {severity.value} {moment.value} on {', '.join(bare)}; "
-                    "approval with escalation applies"
-                )
-
-
-def _has_rule(policy: Policy, severity: Severity, moment: Moment, channel: Channel) -> bool:
+def has_rule(policy: Policy, severity: Severity, moment: Moment, channel: Channel) -> bool:
+    """Whether a rule of the file itself speaks of it, in every category."""
     found = (
         policy.gate_rule(severity, moment, channel, category, holding=False)
         for category in policy.categories

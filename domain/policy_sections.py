@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from domain.message import Channel, Gate, Moment
-from domain.policy_base import Duration, Strict
+from domain.policy_base import Duration, Later, Strict
 from domain.signal import Severity, Share, Signal
 
 
@@ -97,8 +97,22 @@ class SeverityRule(Strict):
 
 
 class ConfirmationRule(Strict):
+    """When customers may hear of it without a human's button (PRODUCT 2).
+
+    Without `sources_at_least` and `firing_for` a single alert that meets `when` confirms. With
+    them the incident is judged as a whole: `when` by its severity, category, components, regions
+    and share, and all that is given must hold: so many monitors fire, and it fires for so long.
+    """
+
     when: Condition
+    sources_at_least: Later[Annotated[int, Field(ge=2)] | None] = None
+    firing_for: Later[Annotated[Duration, Field(gt=timedelta(0))] | None] = None
     reason: str
+
+    @property
+    def of_whole(self) -> bool:
+        """Whether the incident as a whole is judged, rather than one alert."""
+        return self.sources_at_least is not None or self.firing_for is not None
 
 
 class Category(Strict):

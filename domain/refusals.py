@@ -14,6 +14,7 @@ from domain.incident import (
     FactsStated,
     ImpactConfirmed,
     IncidentState,
+    PolicyAdopted,
     ResolveRequested,
     SeverityChanged,
     Stage,
@@ -51,6 +52,8 @@ def refusal(state: IncidentState, event: Event, now: datetime) -> Refused | None
             return Refused(
                 "not_open", "the incident is resolved; state it for the post-mortem instead"
             )
+        case PolicyAdopted() if event.hash == state.policy_hash:
+            return Refused("same_policy", f"the policy {event.hash} rules it already")
         case SeverityChanged() if event.severity is state.severity:
             return Refused("same_severity", f"the severity is already {state.severity}")
     return None

@@ -84,4 +84,6 @@ class AlertBatch(BaseModel):
     regions: tuple[str, ...] = ()
     started_at: datetime | None = None
     sources: tuple[str, ...] = ()
+    firing_sources: tuple[str, ...] = ()
+    """Sources of all the incident's alerts that fire, those of earlier batches too."""
     reasons: tuple[str, ...] = ()

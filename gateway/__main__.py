@@ -44,6 +44,7 @@ def build() -> FastAPI:
             intake=intake,
             temporal=link,
             relay=Relay(intake, link, policy),
+            policy_source=str(settings.policy),
             dry_run=settings.dry_run,
             temporal_ui=settings.temporal_ui_url,
             temporal_namespace=env.get("TEMPORAL_NAMESPACE") or "default",

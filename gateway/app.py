@@ -6,9 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-import structlog
 from fastapi import FastAPI
-from sqlalchemy.exc import SQLAlchemyError
 
 from gateway import (
     analytics_api,
@@ -20,6 +18,7 @@ from gateway import (
     credits,
     feeds,
     ops,
+    policy_api,
     post_mortems,
     problems,
     slack,
@@ -34,14 +33,11 @@ from gateway.limits import BodyCap, Correlation
 from gateway.metrics import Watching, WebhookTimes
 from gateway.traces import Traces
 from runtime import telemetry
-from runtime.doors import save_policy
 from runtime.observing import ObservingSettings
 from runtime.retention import run_daily
+from runtime.ruling import Ruling
 from runtime.settings import load_settings
 
-log = structlog.get_logger(__name__)
-
-RETRY_SECONDS = 0.5
 # Order matters where paths overlap: fixed paths before those with a parameter.
 DOORS = (
     webhooks,
@@ -50,6 +46,7 @@ DOORS = (
     unsubscribe,
     slack,
     staff,
+    policy_api,
     post_mortems,
     credits,
     analytics_api,
@@ -65,13 +62,14 @@ DOORS = (
 def create_app(deps: Deps) -> FastAPI:
     """The application; background work runs only while a server runs its lifespan."""
     watching = Watching(deps, load_settings(ObservingSettings))
+    ruling = Ruling(deps.engine, deps.policy, deps.adopt, deps.now)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         tasks = [
-            asyncio.create_task(_store_policy(deps)),
+            asyncio.create_task(ruling.run_forever(deps.policy_source)),
             asyncio.create_task(deps.relay.run_forever()),
-            asyncio.create_task(run_daily(deps.engine, deps.policy, deps.now)),
+            asyncio.create_task(run_daily(deps.engine, lambda: deps.policy, deps.now)),
             *watching.tasks(),
         ]
         try:
@@ -105,15 +103,3 @@ def create_app(deps: Deps) -> FastAPI:
     if tracer is not None:
         app.add_middleware(Traces, tracer=tracer)
     return app
-
-
-async def _store_policy(deps: Deps) -> None:
-    """Store the policy under its hash, as soon as PostgreSQL answers."""
-    while True:
-        try:
-            await save_policy(deps.engine, deps.policy, "gateway", deps.now())
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("policy_not_stored_yet", error=type(error).__name__)
-            await asyncio.sleep(RETRY_SECONDS)
-        else:
-            return

@@ -80,6 +80,8 @@ class Commands:
             deps.policy, deps.public_url, deps.secret_key.get_secret_value(), deps.now
         )
         self._editing = Editing(self._staff, composer, deps.policy)
+        deps.follow(composer.adopt)
+        deps.follow(self._editing.adopt)
 
     async def start(self, call: Call, body: StartBody) -> StartAnswer:
         """Report an incident; it may fold into an open one unless `separate`."""

@@ -43,6 +43,7 @@ class Console:
         self._composer = staff_composer(
             deps.policy, deps.public_url, deps.secret_key.get_secret_value(), deps.now
         )
+        deps.follow(self._composer.adopt)
 
     def frame(self, actor: Actor) -> dict[str, object]:
         """What every page of a signed-in person needs; `once` makes a double click one command."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -22,9 +21,13 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Deps:
-    """The gateway's dependencies. `now` is the clock, so that tests can move it."""
+    """The gateway's dependencies. `now` is the clock, so that tests can move it.
+
+    `policy_source` is the file that the policy was read from. Only `policy` changes, by `adopt`:
+    read it where it is needed, or `follow` it.
+    """
 
     engine: AsyncEngine
     policy: Policy
@@ -34,6 +37,7 @@ class Deps:
     intake: Intake
     temporal: TemporalLink
     relay: Relay
+    policy_source: str = "gateway"
     dry_run: bool = False
     temporal_ui: str | None = None
     temporal_namespace: str = "default"
@@ -41,7 +45,19 @@ class Deps:
     payload_codec: PayloadCodec | None = field(default_factory=configured_codec)
     now: Callable[[], datetime] = field(default=utc_now)
 
-    @cached_property
-    def policy_hash(self) -> str:
-        """The hash that names the policy in rows and workflows."""
-        return self.policy.hash
+    _followers: list[Callable[[Policy], None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        # Kept: it takes a millisecond to compute, and every alert asks for it.
+        self.policy_hash = self.policy.hash
+
+    def follow(self, adopt: Callable[[Policy], None]) -> None:
+        """Have somebody who keeps a policy told of the next one."""
+        self._followers.append(adopt)
+
+    def adopt(self, policy: Policy) -> None:
+        """Let another policy rule from now on, everywhere in the gateway at once."""
+        self.policy, self.policy_hash = policy, policy.hash
+        self.relay.adopt(policy)
+        for tell in self._followers:
+            tell(policy)

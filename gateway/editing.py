@@ -25,6 +25,10 @@ class Editing:
         self._composer = composer
         self._policy = policy
 
+    def adopt(self, policy: Policy) -> None:
+        """Judge by another policy from now on."""
+        self._policy = policy
+
     async def edited(
         self, base: DraftVersion, edits: tuple[TextBody, ...], by: str, now: datetime
     ) -> DraftVersion:

@@ -24,6 +24,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from domain.policy import Policy
 from gateway.deps import Deps
 from runtime.figures import DELAY_BOUNDS, Delays, Figures, Snapshot, TemporalFigures, Watch
 from runtime.heartbeat import Heartbeat
@@ -45,6 +46,7 @@ class Watching:
         limit = deps.policy.audience.data_age_limit.total_seconds()
         self.metrics = GatewayMetrics(deps.sources, limit)
         self._url = settings.heartbeat_url
+        deps.follow(self.metrics.adopt)
 
     @cached_property
     def heartbeat(self) -> Heartbeat | None:
@@ -84,6 +86,10 @@ class GatewayMetrics:
         """Count one request; a source that is not configured has no label of its own."""
         known = source if source in self._sources else "unknown"
         self._webhooks.labels(known, disposition).observe(seconds)
+
+    def adopt(self, policy: Policy) -> None:
+        """Judge the age of the customer data by another policy."""
+        self._data_age_limit = policy.audience.data_age_limit.total_seconds()
 
     def text(self, snapshot: Snapshot, *, heartbeat_silent: bool | None = None) -> bytes:
         """The text format of Prometheus."""

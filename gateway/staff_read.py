@@ -47,6 +47,7 @@ def router(deps: Deps, auth: Auth) -> APIRouter:
     composer = staff_composer(
         deps.policy, deps.public_url, deps.secret_key.get_secret_value(), deps.now
     )
+    deps.follow(composer.adopt)
 
     def out(view: IncidentView) -> IncidentOut:
         return incident_out(view, deps.temporal_ui, NAMESPACE)

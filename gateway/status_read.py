@@ -130,10 +130,10 @@ class StatusReader:
     """Reads the public records at most once a second and renders them into views."""
 
     def __init__(self, deps: PublicDeps, records: PublicRecords | None = None) -> None:
-        self.policy = deps.policy
+        self._deps = deps
+        self._viewed = deps.policy
         self.url = deps.public_url.rstrip("/")
         self.records = records or public_records(deps.engine)
-        self.locales = page_locales(deps.policy)
         self._now = deps.now
         self._lock = asyncio.Lock()
         self._read_at: float | None = None
@@ -143,6 +143,16 @@ class StatusReader:
         self._recent: tuple[PublicIncident, ...] = ()
         self._views: dict[str, StatusView] = {}
         self._incidents: dict[tuple[str, str], IncidentView] = {}
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self._deps.policy
+
+    @property
+    def locales(self) -> tuple[str, ...]:
+        """The languages offered."""
+        return page_locales(self.policy)
 
     async def current(self) -> tuple[PublicIncident, ...]:
         """Open incidents and those that ended within a day."""
@@ -181,6 +191,10 @@ class StatusReader:
         self._fresh_until = 0.0
 
     async def _refresh(self) -> None:
+        if self._viewed is not self.policy:
+            # Names, components and their states are the policy's.
+            self._viewed = self.policy
+            self._views, self._incidents = {}, {}
         if time.monotonic() < self._fresh_until:
             return
         async with self._lock:

@@ -20,7 +20,6 @@ def router(deps: BannerDeps) -> APIRouter:
     """`/unsubscribe` and `/unsubscribe/{token}`."""
     routes = APIRouter(include_in_schema=False)
     store = unsubscribes(deps.engine)
-    locales = page_locales(deps.policy)
 
     def contact(token: str) -> str | None:
         try:
@@ -33,7 +32,7 @@ def router(deps: BannerDeps) -> APIRouter:
         request: Request, heading: str, *lines: str, status: int = 200,
         button: str | None = None, mail: str | None = None,
     ) -> Response:  # fmt: skip
-        frame = Frame(deps, locales, request)
+        frame = Frame(deps, page_locales(deps.policy), request)
         catalog = frame.words.unsubscribe
         said = [catalog[line].format(company=deps.policy.company.name) for line in lines]
         values = {

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters import registry
 from adapters.base import Monitor, MonitorSettings
@@ -19,10 +17,8 @@ from adapters.chat.slack import Slack, SlackSettings
 from adapters.chat.words import card_words
 from adapters.db.engine import make_engine
 from adapters.db.intake import Intake
-from adapters.db.policies import PolicyStore
 from adapters.db.signal_rows import Accepted
 from adapters.db.slack_inbox import DueAction, SlackAction, SlackInbox
-from domain.policy import Policy
 from runtime.settings import load_settings
 
 __all__ = [
@@ -41,7 +37,6 @@ __all__ = [
     "load_slack",
     "load_sources",
     "make_engine",
-    "save_policy",
 ]
 
 
@@ -68,8 +63,3 @@ def load_sources(given: Mapping[str, str] | None = None) -> dict[str, Source]:
 def load_slack() -> Slack:
     """Slack as the environment describes it; without a signing secret it lets nobody in."""
     return Slack(load_settings(SlackSettings))
-
-
-async def save_policy(engine: AsyncEngine, policy: Policy, source: str, now: datetime) -> bool:
-    """Keep the policy under its hash, for the incidents that begin under it; True when new."""
-    return await PolicyStore(engine).save(policy, source, now)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
@@ -21,7 +21,11 @@ SHOWN = 80
 
 def load_policy(path: Path) -> Policy:
     """The policy in a YAML file; raises BadInput whose message has one line per fault."""
-    content = _extended(path)
+    return read_policy(whole_file(path))
+
+
+def read_policy(content: Mapping[str, Any]) -> Policy:
+    """The policy in what a file holds; raises BadInput whose message has one line per fault."""
     try:
         policy = Policy.model_validate(content)
     except ValidationError as error:
@@ -32,7 +36,7 @@ def load_policy(path: Path) -> Policy:
     return policy
 
 
-def _extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
+def whole_file(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
     """A file's content on top of the file that it `extends`: mappings merge, all else replaces."""
     content = _parse(path)
     if not isinstance(content, dict):
@@ -43,7 +47,7 @@ def _extended(path: Path, below: tuple[Path, ...] = ()) -> dict[str, Any]:
     other = path.parent / str(base)
     if other.resolve() in (p.resolve() for p in (path, *below)):
         raise BadInput(f"{path}: extends: got {base}; allowed: a file that does not lead back here")
-    return _merged(_extended(other, (*below, path)), content)
+    return _merged(whole_file(other, (*below, path)), content)
 
 
 def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -131,6 +131,11 @@ class Relay:
         self._clock = clock
         self._told: dict[str, _Told] = {}
 
+    def adopt(self, policy: Policy) -> None:
+        """Know the policy that new incidents begin under; those before stay known."""
+        self._policy = policy
+        self._known[policy.hash] = policy
+
     async def relay_now(self, incident_id: str, seconds: float = CALL_SECONDS) -> bool:
         """Tell one incident's workflow, starting it if need be.
 

@@ -23,12 +23,14 @@ LOOK_SECONDS = 900.0
 BY = "forewarn"
 
 
-async def run_daily(engine: AsyncEngine, policy: Policy, now: Callable[[], datetime]) -> None:
-    """Run until cancelled; of several gateways one does it, the others find it done."""
+async def run_daily(
+    engine: AsyncEngine, policy: Callable[[], Policy], now: Callable[[], datetime]
+) -> None:
+    """Run until cancelled, by the policy of the day; of several gateways one does it."""
     while True:
         await asyncio.sleep(LOOK_SECONDS * random.uniform(0.5, 1.0))
         try:
-            await run_if_due(engine, policy, now())
+            await run_if_due(engine, policy(), now())
         except (SQLAlchemyError, OSError) as error:
             log.warning("retention_waits_for_postgresql", error=type(error).__name__)
 

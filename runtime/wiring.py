@@ -29,6 +29,7 @@ from adapters.db.engine import make_engine
 from adapters.db.incidents import IncidentStore
 from adapters.db.model_drafts import ModelDrafts
 from adapters.db.policies import PolicyStore
+from adapters.db.policies_in_force import PoliciesInForce
 from adapters.db.post_mortems import PostMortemStore
 from adapters.db.rate_limits import RateLimits
 from adapters.db.staff_board import StaffBoard
@@ -50,6 +51,7 @@ from domain.ports import Sender
 from domain.validation import validate_draft, validate_text
 from runtime.observing import counted
 from runtime.policy_file import load_policy
+from runtime.ruling import Ruling
 from runtime.settings import Settings, load_settings
 from runtime.telemetry import sending_ledger
 from runtime.temporal import sandbox_runner
@@ -83,6 +85,18 @@ class Steps:
     engine: AsyncEngine
     senders: Mapping[Channel, Sender] = field(default_factory=dict)
     model: ClaudeDrafter | None = None
+    policy: Policy | None = None
+    followers: Sequence[Callable[[Policy], None]] = ()
+    """Who keeps the policy in force, and is told of the next one."""
+
+    async def follow_policy(self) -> None:
+        """Keep to the policy in force until cancelled, for what no incident's own one decides."""
+        if self.policy is not None:
+            await Ruling(self.engine, self.policy, self._adopt, utc_now).run_forever()
+
+    def _adopt(self, policy: Policy) -> None:
+        for tell in self.followers:
+            tell(policy)
 
     async def aclose(self) -> None:
         for sender in self.senders.values():
@@ -151,6 +165,8 @@ def build_steps(
         engine=engine,
         senders=senders,
         model=model,
+        policy=policy,
+        followers=(composer.adopt, *([desk.adopt] if isinstance(desk, ChatDesk) else ())),
     )
 
 
@@ -199,7 +215,9 @@ def build_desk(
     if not slack.can_post:
         return None
     composer = Composer(policy, public_url, secret=secret, content_dir=CONTENT, clock=clock)
-    return ChatDesk(StaffBoard(engine), slack, composer.preview, policy, public_url, clock)
+    return ChatDesk(
+        StaffBoard(engine), slack, composer.preview, policy, public_url, clock, (composer.adopt,)
+    )
 
 
 async def steps_from_environment() -> Steps:
@@ -214,7 +232,7 @@ async def steps_from_environment() -> Steps:
         raise BadInput(f"{settings.policy}: {error}", error.errors) from None
     slack = Slack(load_settings(SlackSettings))
     engine = make_engine(settings.database_url.get_secret_value(), pool_size=20)
-    await PolicyStore(engine).save(policy, str(settings.policy), utc_now())
+    policy = await PoliciesInForce(engine).begin(policy, str(settings.policy), utc_now())
     secret = settings.secret_key.get_secret_value()
     return build_steps(
         engine,

@@ -12,6 +12,7 @@ from domain.incident import Edited, Event, IncidentState
 from domain.refusals import refusal
 from domain.resume import RecordsLost
 from workflows.messages import (
+    AdoptPolicyInput,
     ChangeSeverityInput,
     CommandResult,
     ConfirmInput,
@@ -126,6 +127,14 @@ class Commands:
 
     @hand_over.validator
     def _check_hand_over(self, command: HandOverInput) -> None:
+        self._refuse(command.event())
+
+    @workflow.update(name="adopt_policy")
+    async def adopt_policy(self, command: AdoptPolicyInput) -> CommandResult:
+        return await self._command(command.event())
+
+    @adopt_policy.validator
+    def _check_adopt_policy(self, command: AdoptPolicyInput) -> None:
         self._refuse(command.event())
 
     def _refuse(self, event: Event) -> None:

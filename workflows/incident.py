@@ -21,6 +21,7 @@ from activities.credits import CreditsInput
 from activities.draft import DraftInput
 from activities.record import Recorded, RecordInput
 from activities.target import TargetInput
+from domain.errors import Refused
 from domain.incident import (
     Action,
     AlertsReceived,
@@ -36,6 +37,7 @@ from domain.incident import (
     IncidentState,
     Note,
     OpenPostMortem,
+    PolicyAdopted,
     PostMortemMoved,
     ProposeCredits,
     SettlePromise,
@@ -51,7 +53,7 @@ from domain.ports import BroadcastSpec
 from domain.refusals import refusal
 from domain.resume import RecordsLost, mend, resume
 from domain.signal import AlertBatch
-from workflows import children, names, options
+from workflows import adopting, children, names, options
 from workflows.commands import Commands, Queued
 from workflows.messages import (
     DecideInput,
@@ -195,12 +197,32 @@ class Incident(Commands):
         event, now = queued.event, workflow.now()
         if self._since_0_3 and self._knows(event):
             return
+        if isinstance(event, PolicyAdopted):
+            await self._adopt(queued, event)
+            return
         if isinstance(event, RecordsLost):
             self._state, actions = mend(self._state, event, now, self._policy)
         else:
             queued.refused = refusal(self._state, event, now)
             self._state, actions = plan(self._state, event, now, self._policy)
         await self._take_step(actions, now)
+        queued.done = True
+
+    async def _adopt(self, queued: Queued, event: PolicyAdopted) -> None:
+        """Go on under another policy, unless it cannot rule this incident; drafts and broadcasts
+        under way, and a post-mortem that has begun, end under the one they began with."""
+        ruling = self._start.policy_hash
+        found = await adopting.policy_for(self._state, event, ruling)
+        if isinstance(found, Refused):
+            queued.refused = found
+        else:
+            self._policy, now = found, workflow.now()
+            self._start = self._start.model_copy(
+                update={"policy": found, "policy_hash": event.hash}
+            )
+            told = event.model_copy(update={"old": ruling})
+            self._state, actions = plan(self._state, told, now, found)
+            await self._take_step(actions, now)
         queued.done = True
 
     def _knows(self, event: Event | RecordsLost) -> bool:

@@ -19,6 +19,7 @@ from domain.incident import (
     ImpactConfirmed,
     IncidentState,
     Pending,
+    PolicyAdopted,
     ResolveRequested,
     SeverityChanged,
     Stage,
@@ -210,6 +211,16 @@ class HandOverInput(Message):
 
     def event(self) -> HandedOver:
         return HandedOver(by=self.by, role=self.role, to=self.to)
+
+
+class AdoptPolicyInput(Message):
+    """Names a stored policy; that it can rule the incident is checked by the incident itself."""
+
+    by: str
+    hash: str
+
+    def event(self) -> PolicyAdopted:
+        return PolicyAdopted(by=self.by, hash=self.hash)
 
 
 class CommandResult(Message):

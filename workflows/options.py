@@ -32,6 +32,13 @@ _PROMPT = RetryPolicy(
 # Short writes to and reads from our own database.
 PROJECTION = Profile(start_to_close_timeout=timedelta(seconds=30), retry_policy=_PROMPT)
 
+# A look at our own database that a person waits for: given up before their patience ends.
+LOOK_UP = Profile(
+    start_to_close_timeout=timedelta(seconds=5),
+    schedule_to_close_timeout=timedelta(seconds=8),
+    retry_policy=_PROMPT,
+)
+
 # The audience snapshot: one statement over all customers.
 TARGETING = Profile(start_to_close_timeout=timedelta(minutes=5), retry_policy=_PROMPT)
 

@@ -76,7 +76,9 @@ _BATCH = text("""
                 FROM s, unnest(reasons) WITH ORDINALITY u(r, n) WHERE fires
                 GROUP BY 1) AS said) AS reasons,
            (SELECT count(*) FROM alerts
-            WHERE incident_id = :incident_id AND open AND firing) AS firing
+            WHERE incident_id = :incident_id AND open AND firing) AS firing,
+           (SELECT array_agg(DISTINCT split_part(fingerprint, ':', 1)) FROM alerts
+            WHERE incident_id = :incident_id AND open AND firing) AS firing_sources
     FROM s
 """)
 
@@ -169,5 +171,6 @@ async def _batch(
         regions=() if row.everywhere else tuple(row.regions or ()),
         started_at=row.started_at,
         sources=tuple(row.sources),
+        firing_sources=tuple(row.firing_sources or ()),
         reasons=tuple(reasons[:MAX_REASONS]),
     )

@@ -205,4 +205,5 @@ def columns(state: IncidentState, now: datetime) -> dict[str, Any]:
         "post_mortem_due": state.post_mortem_due,
         "updated_at": now,
         "state": state.model_dump(mode="json"),
+        **({"policy_hash": state.policy_hash} if state.policy_hash else {}),
     }

@@ -72,10 +72,10 @@ class Composer:
         content_dir: Path,
         clock: Callable[[], datetime],
     ) -> None:
-        self._policy = policy
+        self._public_url = public_url.rstrip("/")
+        self._secret = secret
         self._clock = clock
         self._catalog = Catalog(content_dir)
-        self._personal = Personal(policy, self._catalog, public_url.rstrip("/"), secret)
         env = ImmutableSandboxedEnvironment(
             loader=FileSystemLoader(content_dir / "templates"),
             auto_reload=False,
@@ -84,13 +84,19 @@ class Composer:
         )
         self._body = HtmlBody(content_dir / "templates")
         self._shell = env.get_template("mail_shell.html.j2")
-        self._prepared: dict[tuple[object, ...], _Prepared] = {}
+        self.adopt(policy)
+
+    def adopt(self, policy: Policy) -> None:
+        """Fill drafts by another policy from now on: names, company, languages."""
+        self._policy = policy
+        self._personal = Personal(policy, self._catalog, self._public_url, self._secret)
         company = policy.company
         self._metadata = {
             "from_name": company.name,
             "from_email": company.from_email,
             "reply_to": company.support_email,
         }
+        self._prepared: dict[tuple[object, ...], _Prepared] = {}
 
     def compose(
         self,

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters.db.customers import CustomerStore
 from adapters.db.engine import make_engine
+from adapters.registry import all_adapters
 from domain.errors import BadInput
 from domain.message import Channel
 from domain.policy import Policy
-from domain.policy_check import gaps, gate_table
+from domain.policy_check import gate_table
+from domain.policy_gaps import gaps
+from domain.signal import Severity
+from runtime.commands import policy_rule
 from runtime.commands.common import (
     DEFAULT_DATA_DIR,
     PIPED_WIDTH,
@@ -28,18 +35,25 @@ from runtime.commands.common import (
     run_async,
 )
 from runtime.policy_file import load_policy
+from runtime.policy_report import NONE, Cells, cells, complete, unsendable, words_missing
+from runtime.policy_schema import policy_schema_text
 from runtime.settings import environment
 from runtime.stack_state import STACK_FILE
 
-# How the table of gates says that a moment does not go out on a channel.
-NONE = "none"
+CONTENT = Path(__file__).parents[2] / "content"
 
-app = typer.Typer(help="The communication plan.")
+app = typer.Typer(help="The communication plan.", no_args_is_help=True)
+app.command()(policy_rule.apply)
+app.command()(policy_rule.reload)
+app.command("list")(policy_rule.list_policies)
+app.command()(policy_rule.show)
+app.command()(policy_rule.diff)
 
 
-@app.callback()
-def _group() -> None:
-    """A group even while it has one command."""
+@app.command()
+def schema(as_json: AsJson = False, data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """The JSON Schema of a policy file, for editors; `content/policy/schema.json` holds it."""
+    sys.stdout.write(policy_schema_text())
 
 
 @app.command()
@@ -58,29 +72,65 @@ def check(
         for line in str(error).splitlines():
             sys.stderr.write(one_line(line) + "\n")
         raise typer.Exit(1) from None
-    findings = gaps(policy) + _without_customers(policy, data_dir)
-    table = gate_table(policy)
+    table = cells(policy, CONTENT)
+    findings = [
+        *gaps(policy),
+        *words_missing(policy, CONTENT),
+        *unsendable(policy, all_adapters()),
+        *_without_customers(policy, data_dir),
+    ]
     if as_json:
-        emit({"valid": True, "hash": policy.hash, "findings": findings, "gates": table}, True)
+        found = {"findings": findings, "gates": gate_table(policy)}
+        whole = {"complete": complete(table), "table": table}
+        emit({"valid": True, "hash": policy.hash, **found, **whole}, True)
         return
     emit(_summary(policy), False)
-    emit([{"finding": finding} for finding in findings], False)
     wide = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    _print_findings(wide, findings)
+    _print_table(wide, table)
+
+
+def _print_findings(console: Console, findings: Sequence[str]) -> None:
+    """By the section of the file that they are about."""
+    sections: dict[str, list[str]] = {}
+    for finding in findings:
+        where, _, what = finding.partition(": ")
+        section, _, rest = where.partition(".")
+        sections.setdefault(section, []).append(f"{rest}: {what}" if rest else what)
+    if not findings:
+        console.print("\nnothing to look at")
+        return
+    console.print("\n[bold]to look at[/bold]")
+    for section, lines in sections.items():
+        console.print(Text(f"  {section}", style="bold"))
+        for line in lines:
+            console.print(Padding(Text(f"- {line}"), (0, 0, 0, 4)))
+
+
+def _print_table(console: Console, table: Cells) -> None:
     channels = list(Channel)
+    console.print("\n[bold]who lets what out[/bold] (- is not sent; ! has no words)")
     names = (c.value.replace("_", " ") for c in channels)
     shown = Table("severity", "moment", *names, box=None, pad_edge=False)
     nowhere: dict[str, list[str]] = {}
     for severity, moments in table.items():
-        for moment, gates in moments.items():
+        for moment, found in moments.items():
             name = moment.value.replace("_", " ")
-            if set(gates.values()) == {NONE}:
+            if all(cell["gate"] == NONE for cell in found.values()):
                 nowhere.setdefault(name, []).append(severity.value)
                 continue
-            cells = ("-" if gates[c] == NONE else gates[c] for c in channels)
-            shown.add_row(severity.value, name, *cells)
-    wide.print(shown)
+            shown.add_row(severity.value, name, *(_cell(found[c]) for c in channels))
+    console.print(shown)
+    console.print()
     for name, severities in nowhere.items():
-        wide.print(f"sent nowhere at {', '.join(severities)}: {name}")
+        everywhere = len(severities) == len(Severity)
+        console.print(f"{name}: not sent" + ("" if everywhere else f" at {', '.join(severities)}"))
+
+
+def _cell(found: dict[str, str]) -> str:
+    if found["gate"] == NONE:
+        return "-"
+    return found["gate"] + ("!" if found["template"] == "missing" else "")
 
 
 def _summary(policy: Policy) -> dict[str, Any]:

@@ -18,10 +18,11 @@ from structlog.testing import capture_logs
 
 from adapters.db.engine import make_engine
 from adapters.db.models import IncidentRow, SignalRow
+from adapters.db.policies import PolicyStore
 from domain.policy import Policy
 from gateway.app import create_app
 from gateway.deps import Deps
-from runtime.doors import Intake, Source, load_sources, save_policy
+from runtime.doors import Intake, Source, load_sources
 from runtime.processes import free_port
 from runtime.relay import Relay, TemporalLink
 from runtime.temporal import connect
@@ -253,7 +254,7 @@ async def test_ready_with_policy_even_without_temporal(
     client: httpx2.AsyncClient, deps: Deps
 ) -> None:
     assert (await client.get("/readyz")).status_code == 503
-    await save_policy(deps.engine, deps.policy, "test", deps.now())
+    await PolicyStore(deps.engine).save(deps.policy, "test", deps.now())
     response = await client.get("/readyz")
     assert response.status_code == 200
     assert response.json()["temporal"] == "no answer"

@@ -7,7 +7,8 @@ from typer.testing import CliRunner
 
 from domain.errors import BadInput
 from domain.message import Channel, Moment
-from domain.policy_check import gaps, gate_table
+from domain.policy_check import gate_table
+from domain.policy_gaps import gaps
 from domain.signal import Severity
 from runtime.commands.policy import app
 from runtime.policy_file import load_policy

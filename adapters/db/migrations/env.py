@@ -12,6 +12,7 @@ import adapters.db.credit_models
 # These tables stand in files of their own; importing them adds them to `Base`.
 import adapters.db.erasure_models
 import adapters.db.model_drafts
+import adapters.db.policy_models
 import adapters.db.post_mortem_models
 import adapters.db.slack_models  # noqa: F401 - imported for what they declare
 from adapters.db.engine import make_sync_engine

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from adapters.drafters.compose import Composer
-from adapters.drafters.personal import OBJECTION, UNSUBSCRIBE
+from adapters.drafters.personal import UNSUBSCRIBE
 from adapters.drafters.templates import TemplateDrafter
 from domain.errors import Permanent
 from domain.message import Channel, DraftText, DraftVersion, Facts, Moment, OutboundMessage

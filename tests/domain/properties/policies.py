@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from domain.message import Channel, Gate
-from domain.policy import GateRule, Policy
+from domain.policy import Policy
+from domain.policy_sections import GateRule
 from domain.signal import Severity
 from domain.step import STAFF_CHANNELS
 from runtime.policy_file import load_policy

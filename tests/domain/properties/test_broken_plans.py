@@ -99,10 +99,12 @@ def a_stale_decision_is_accepted(patch: pytest.MonkeyPatch) -> None:
     """An old button decides on whatever waits now."""
     original = refusals._decision_refusal
 
-    def decision_refusal(state: IncidentState, event: Decided | Edited) -> Refused | None:
+    def decision_refusal(
+        state: IncidentState, event: Decided | Edited, now: datetime
+    ) -> Refused | None:
         if state.pending is not None:
             event = event.model_copy(update={"draft": state.pending.draft})
-        return original(state, event)
+        return original(state, event, now)
 
     patch.setattr(refusals, "_decision_refusal", decision_refusal)
 

@@ -93,7 +93,7 @@ class World:
 
     def tell(self, event: Event, late: timedelta = NOTHING) -> None:
         """Hand an event to the plan and have what it asks for carried out."""
-        before, refused = self.state, refusal(self.state, event)
+        before, refused = self.state, refusal(self.state, event, self.now)
         try:
             after, actions = plan(before, event, self.now, self.policy)
         except Exception as error:  # Raised again at once: a failure shall tell its story.
@@ -104,7 +104,7 @@ class World:
 
     def command(self, event: Event) -> bool:
         """A human's command; what the workflow's validator refuses never reaches the plan."""
-        allowed = refusal(self.state, event) is None
+        allowed = refusal(self.state, event, self.now) is None
         if allowed:
             self.tell(event)
         return allowed

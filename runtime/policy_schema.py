@@ -1,0 +1,121 @@
+"""The JSON Schema of a policy file, for editors that complete and check while one types.
+
+    python -m runtime.policy_schema
+
+writes it to `content/policy/schema.json`; it is made from the same models that read the file.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from domain.policy import Policy
+
+PATH = Path(__file__).parent.parent / "content" / "policy" / "schema.json"
+RENEW = "python -m runtime.policy_schema"
+DURATION = {
+    "type": "string",
+    "pattern": r"^(\d+(\.\d+)?[smhdw])+$",
+    "examples": ["20s", "30m", "1h30m", "48h", "1w"],
+    "description": "A length of time: a figure and s, m, h, d or w.",
+}
+
+
+class _Schema(GenerateJsonSchema):
+    """Durations as people write them, where pydantic would ask for ISO 8601."""
+
+    def timedelta_schema(self, schema: core_schema.TimedeltaSchema) -> JsonSchemaValue:
+        return dict(DURATION)
+
+
+def policy_schema() -> dict[str, Any]:
+    """The schema; every key may be left out, because a file may `extends` another."""
+    made = Policy.model_json_schema(schema_generator=_Schema, mode="validation")
+    made["properties"]["extends"] = {
+        "type": "string",
+        "description": "Another policy file, beside this one, that this one changes: mappings "
+        "merge, everything else replaces.",
+        "examples": ["default.yaml"],
+    }
+    # `policy check` says what is missing once the files are merged; an editor sees only one.
+    made.pop("required", None)
+    for section in (made, *made.get("$defs", {}).values()):
+        _tidy(section)
+    _relax(made)
+    made = _shared(made)
+    made["$defs"]["Duration"] = DURATION
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made}
+
+
+def policy_schema_text() -> str:
+    """The schema as the file has it."""
+    return json.dumps(policy_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _tidy(section: dict[str, Any]) -> None:
+    """Descriptions in one line and without the titles that only repeat the key."""
+    if "description" in section:
+        section["description"] = " ".join(section["description"].split())
+    for value in section.get("properties", {}).values():
+        if isinstance(value, dict):
+            value.pop("title", None)
+            _untitled(value)
+
+
+def _untitled(node: Any) -> None:
+    if isinstance(node, dict):
+        if isinstance(node.get("title"), str):
+            node.pop("title")
+        for value in node.values():
+            _untitled(value)
+    elif isinstance(node, list):
+        for value in node:
+            _untitled(value)
+
+
+def _shared(node: Any) -> Any:
+    """The same with one definition of what a length of time is."""
+    if node == DURATION:
+        return {"$ref": "#/$defs/Duration"}
+    if isinstance(node, dict):
+        return {key: _shared(value) for key, value in node.items()}
+    return [_shared(item) for item in node] if isinstance(node, list) else node
+
+
+def _relax(made: dict[str, Any]) -> None:
+    """Sections that a file on top of another may give in part."""
+    definitions = made["$defs"]
+    for name in _mapped(made, definitions):
+        definitions[name].pop("required", None)
+
+
+def _mapped(made: dict[str, Any], definitions: dict[str, Any]) -> set[str]:
+    """The definitions reached by mappings alone, which are merged; items of lists are whole."""
+    found: set[str] = set()
+    todo: list[Any] = [made["properties"]]
+    while todo:
+        node = todo.pop()
+        if not isinstance(node, dict):
+            continue
+        reference = node.get("$ref")
+        if isinstance(reference, str):
+            name = reference.rpartition("/")[2]
+            if name not in found and "properties" in definitions[name]:
+                found.add(name)
+                todo.append(definitions[name]["properties"])
+            continue
+        # `items` of a list are not followed.
+        todo += [value for key, value in node.items() if key not in ("items", "prefixItems")]
+        todo += node.get("anyOf", [])
+    return found
+
+
+if __name__ == "__main__":
+    PATH.write_text(policy_schema_text(), encoding="utf-8")
+    sys.stdout.write(f"{PATH.name}: written\n")
