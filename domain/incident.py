@@ -8,6 +8,21 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.cascade import (
+    Absorb,
+    AnswerMerge,
+    AskMerge,
+    HandTo,
+    MergeAnswered,
+    MergeAsked,
+    Merging,
+    OpenSplit,
+    SplitAsked,
+    SplitDone,
+    SplitOpened,
+    Splitting,
+    TakeIn,
+)
 from domain.message import Channel, Moment
 from domain.signal import AlertBatch, Severity
 
@@ -126,6 +141,10 @@ class IncidentState(Frozen):
     severity_by_human: bool = False
     severity_stated: bool = False
     regions_by_human: bool = False
+    regions_seen: tuple[str, ...] = ()
+    """Regions that monitors named: those that a human names are held against them."""
+    regions_accepted: tuple[str, ...] = ()
+    """Regions that an approver let out although the signals do not bear them out."""
     stage: Stage = Stage.SUSPECTED
     category: str
     components: tuple[str, ...] = ()
@@ -174,6 +193,14 @@ class IncidentState(Frozen):
     post_mortem_due: datetime | None = None
     decided: tuple[int, ...] = ()
     sent: tuple[int, ...] = ()
+
+    merging: Merging | None = None
+    merged_into: str | None = None
+    merged: tuple[str, ...] = ()
+    """Incidents that go on in this one."""
+    splitting: Splitting | None = None
+    split_from: str | None = None
+    split_off: tuple[str, ...] = ()
 
     @property
     def next_update_due(self) -> datetime | None:
@@ -325,7 +352,13 @@ Event = Annotated[
     | Edited
     | BroadcastDone
     | TimerFired
-    | PostMortemMoved,
+    | PostMortemMoved
+    | MergeAsked
+    | Absorb
+    | MergeAnswered
+    | SplitAsked
+    | SplitDone
+    | SplitOpened,
     Field(discriminator="kind"),
 ]
 
@@ -419,6 +452,11 @@ Action = Annotated[
     | Note
     | SettlePromise
     | TellStaff
-    | Close,
+    | Close
+    | HandTo
+    | TakeIn
+    | AnswerMerge
+    | AskMerge
+    | OpenSplit,
     Field(discriminator="kind"),
 ]

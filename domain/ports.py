@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.cascade import TakeIn
 from domain.incident import AudienceCount, IncidentState
 from domain.message import (
     Channel,
@@ -77,6 +78,7 @@ class IncidentRecords(Protocol):
         promises: Sequence[PromiseChange],
         decisions: Sequence[Decision],
         broadcasts: Sequence[BroadcastSpec] = (),
+        links: Sequence[TakeIn] = (),
     ) -> None:
         """Write one step of an incident in one transaction; the same step twice is one.
 

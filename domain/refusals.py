@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from domain.cascade import MergeAsked, SplitAsked
 from domain.errors import Refused
 from domain.incident import (
     ACTIVE,
@@ -16,6 +17,7 @@ from domain.incident import (
     Stage,
     UpdatePosted,
 )
+from domain.link_refusals import merge_refusal, split_refusal
 
 
 def refusal(state: IncidentState, event: Event) -> Refused | None:
@@ -45,6 +47,10 @@ def refusal(state: IncidentState, event: Event) -> Refused | None:
             return Refused("not_open", "the incident is resolved; a new alert re-opens it")
         case SeverityChanged() if event.severity is state.severity:
             return Refused("same_severity", f"the severity is already {state.severity}")
+        case MergeAsked():
+            return merge_refusal(state, event)
+        case SplitAsked():
+            return split_refusal(state, event)
     return None
 
 

@@ -85,3 +85,5 @@ class AlertBatch(BaseModel):
     started_at: datetime | None = None
     sources: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
+    relates: tuple[str, ...] = ()
+    """Other open incidents that an alert in it belongs to just as well."""
