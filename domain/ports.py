@@ -204,7 +204,8 @@ class Claim(Model):
     """Rows leased to one worker: send each only before `lease_until`, settle with its fence.
 
     By delivery id: `attempts` made before, and in `first` the number of the broadcast that first
-    reached this recipient in this incident. `paused` says that the kill switch is on.
+    reached this recipient in this incident, or in the merged or split one that `first_in` names.
+    `paused` says that the kill switch is on.
     """
 
     recipients: tuple[Recipient, ...]
@@ -212,6 +213,7 @@ class Claim(Model):
     lease_until: datetime
     attempts: dict[int, int] = Field(default_factory=dict)
     first: dict[int, int] = Field(default_factory=dict)
+    first_in: dict[int, str] = Field(default_factory=dict)
     paused: bool = False
 
 
