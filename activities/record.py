@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from domain.cascade import TakeIn
 from domain.errors import Refused
 from domain.incident import Decide, IncidentState, Note, SettlePromise
 from domain.policy import Policy
@@ -40,6 +41,7 @@ class RecordInput(BaseModel):
     decisions: tuple[Decide, ...] = ()
     broadcasts: tuple[BroadcastSpec, ...] = ()
     policy_hash: str = ""
+    links: tuple[TakeIn, ...] = ()
 
 
 class Recorded(BaseModel):
@@ -104,7 +106,7 @@ class RecordActivities:
         ]
         try:
             await self._records.record(
-                step.state, step.now, timeline, promises, decisions, step.broadcasts
+                step.state, step.now, timeline, promises, decisions, step.broadcasts, step.links
             )
         except Refused as error:
             # Ends the run: a later one has taken this incident further.

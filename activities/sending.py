@@ -110,6 +110,7 @@ class Row:
     attempts: int
     first: int | None
     until: float
+    first_in: str | None = None
 
 
 def rows_of(claim: Claim, until: float) -> list[Row]:
@@ -120,6 +121,7 @@ def rows_of(claim: Claim, until: float) -> list[Row]:
             fence=claim.fences[r.delivery_id],
             attempts=claim.attempts.get(r.delivery_id, 0),
             first=claim.first.get(r.delivery_id),
+            first_in=claim.first_in.get(r.delivery_id),
             until=until,
         )
         for r in claim.recipients
@@ -187,7 +189,8 @@ class Job:
         key = message_key(self.spec.incident_id, self.spec.n, self.channel, name)
         thread = key
         if row.first is not None:
-            thread = message_key(self.spec.incident_id, row.first, self.channel, name)
+            began = row.first_in or self.spec.incident_id
+            thread = message_key(began, row.first, self.channel, name)
         message = self.composer.compose(
             self.draft,
             self.channel,

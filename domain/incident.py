@@ -8,6 +8,21 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.cascade import (
+    Absorb,
+    AnswerMerge,
+    AskMerge,
+    HandTo,
+    MergeAnswered,
+    MergeAsked,
+    Merging,
+    OpenSplit,
+    SplitAsked,
+    SplitDone,
+    SplitOpened,
+    Splitting,
+    TakeIn,
+)
 from domain.message import Channel, Moment
 from domain.signal import AlertBatch, Severity
 
@@ -144,6 +159,10 @@ class IncidentState(Frozen):
     severity_by_human: bool = False
     severity_stated: bool = False
     regions_by_human: bool = False
+    regions_seen: tuple[str, ...] = ()
+    """Regions that monitors named: those that a human names are held against them."""
+    regions_accepted: tuple[str, ...] = ()
+    """Regions that an approver let out although the signals do not bear them out."""
     stage: Stage = Stage.SUSPECTED
     category: str
     components: tuple[str, ...] = ()
@@ -202,6 +221,14 @@ class IncidentState(Frozen):
     """The incident went on after its post-mortem was begun: what is drafted is written anew."""
     decided: tuple[int, ...] = ()
     sent: tuple[int, ...] = ()
+
+    merging: Merging | None = None
+    merged_into: str | None = None
+    merged: tuple[str, ...] = ()
+    """Incidents that go on in this one."""
+    splitting: Splitting | None = None
+    split_from: str | None = None
+    split_off: tuple[str, ...] = ()
 
     @property
     def next_update_due(self) -> datetime | None:
@@ -401,7 +428,13 @@ Event = Annotated[
     | Edited
     | BroadcastDone
     | TimerFired
-    | PostMortemMoved,
+    | PostMortemMoved
+    | MergeAsked
+    | Absorb
+    | MergeAnswered
+    | SplitAsked
+    | SplitDone
+    | SplitOpened,
     Field(discriminator="kind"),
 ]
 
@@ -502,6 +535,11 @@ Action = Annotated[
     | Note
     | SettlePromise
     | TellStaff
-    | Close,
+    | Close
+    | HandTo
+    | TakeIn
+    | AnswerMerge
+    | AskMerge
+    | OpenSplit,
     Field(discriminator="kind"),
 ]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from domain.cascade import Absorb
 from domain.incident import (
     EDITION,
     Action,
@@ -22,6 +23,14 @@ from domain.incident import (
     TimerKind,
 )
 from domain.plan_alerts import on_alerts
+from domain.plan_cascade import (
+    on_absorb,
+    on_merge_answered,
+    on_merge_asked,
+    on_split_asked,
+    on_split_done,
+    on_split_opened,
+)
 from domain.plan_commands import (
     on_confirmed,
     on_dismissed,
@@ -48,7 +57,8 @@ STAFF_NEWS = frozenset(
         "asked", "reminded", "escalated", "approved", "edited", "confirmed", "dismissed",
         "closed_unconfirmed", "false_alarm", "stage_changed", "severity_changed", "handed_over",
         "promise_reminder", "promise_missed", "no_components", "facts_stated",
-        "credits_proposed", "credits_approved", "policy_changed",
+        "credits_proposed", "credits_approved", "policy_changed", "region_unverified",
+        "merged_into", "merge_failed", "absorbed", "split_off", "split_from",
     }
 )  # fmt: skip
 
@@ -81,7 +91,7 @@ def plan(
 ) -> tuple[IncidentState, list[Action]]:
     """The next state and what to do, for one event at an instant (aware UTC)."""
     step = Step(state, now, policy)
-    if not state.over or isinstance(event, BroadcastDone):
+    if not state.over or isinstance(event, BroadcastDone | Absorb):
         write_what_is_outdated_anew(step)
         _HANDLERS[event.kind](step, event)
         write_what_is_outdated_anew(step)
@@ -127,4 +137,10 @@ _HANDLERS: dict[str, Callable[[Step, Any], None]] = {
     "broadcast_done": on_broadcast_done,
     "timer": on_timer,
     "post_mortem": on_post_mortem,
+    "merge_asked": on_merge_asked,
+    "absorb": on_absorb,
+    "merge_answered": on_merge_answered,
+    "split_asked": on_split_asked,
+    "split_done": on_split_done,
+    "split_opened": on_split_opened,
 }

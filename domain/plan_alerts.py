@@ -13,6 +13,8 @@ from domain.incident import (
     TimerKind,
 )
 from domain.message import Moment
+from domain.plan_regions import remember_regions
+from domain.plan_related import ask_related
 from domain.signal import AlertBatch
 from domain.step import Step
 
@@ -40,6 +42,9 @@ def on_alerts(step: Step, event: AlertsReceived) -> None:
         firing=batch.firing,
         reason="; ".join(news),
     )
+    remember_regions(step, batch)
+    _note_sub_issues(step, batch)
+    ask_related(step, batch.relates)
     grown = _merge_scope(step, batch)
     _raise_severity(step, batch)
     if step.state.stage is Stage.SUSPECTED:
@@ -54,7 +59,7 @@ def on_alerts(step: Step, event: AlertsReceived) -> None:
     if batch.firing == 0:
         alerts_stopped(step)
     else:
-        _alerts_fire(step)
+        alerts_fire(step)
     if grown and step.state.stage in ACTIVE:
         step.target()
 
@@ -70,6 +75,15 @@ def _merge_scope(step: Step, batch: AlertBatch) -> bool:
     grown = components != state.components or regions != state.regions
     step.set(components=components, regions=regions, affected_share=max(shares) if shares else None)
     return grown
+
+
+def _note_sub_issues(step: Step, batch: AlertBatch) -> None:
+    """Each component that alerts bring along is a sub-issue of its own on the timeline."""
+    if batch.severity is None or step.state.steps == 1:
+        return
+    for key in batch.components:
+        if key not in step.state.components:
+            step.note("sub_issue", component=key)
 
 
 def _merged_regions(state: IncidentState, batch: AlertBatch) -> tuple[str, ...]:
@@ -115,7 +129,7 @@ def alerts_stopped(step: Step) -> None:
     step.arm(TimerKind.STABILITY, step.now + step.policy.resolution.stable_for)
 
 
-def _alerts_fire(step: Step) -> None:
+def alerts_fire(step: Step) -> None:
     state = step.state
     if state.stage is Stage.RESOLVED:
         _reopen(step)

@@ -93,6 +93,10 @@ def on_false_alarm(step: Step, event: FalseAlarmMarked) -> None:
     step.note("false_alarm", actor=event.by)
     if step.state.announced and not step.state.ended:
         step.draft(Moment.FALSE_ALARM, note_id=event.note_id, stage=Stage.FALSE_ALARM)
+    elif step.state.announced and step.policy.resolution.correct_after_end:
+        # Customers believe in an outage that never was; it stays open until they are told.
+        step.disarm(TimerKind.REOPEN_WINDOW)
+        step.draft(Moment.CORRECTION, note_id=event.note_id, stage=Stage.FALSE_ALARM)
     else:
         step.withdraw()
         step.close(Stage.FALSE_ALARM)

@@ -17,6 +17,7 @@ from domain.incident import (
     TimerKind,
 )
 from domain.message import CLOSING, Moment
+from domain.plan_regions import accept_regions, hold_for_region, tell_region_doubt
 from domain.refusals import refusal
 from domain.step import STAFF_CHANNELS, Step, audience_or
 
@@ -27,7 +28,7 @@ def on_targeted(step: Step, event: Targeted) -> None:
     if state.stage not in ACTIVE:
         return
     share = event.audience.share
-    if not state.announced:
+    if not state.announced or state.audience.audience_id is None:
         step.set(audience=event.audience)
     if not (state.severity_stated or state.severity_by_human) and share is not None:
         severity, reason = severity_for_share(step.policy, share)
@@ -40,6 +41,7 @@ def on_targeted(step: Step, event: Targeted) -> None:
     if state.edition >= 4 and waiting is not None and waiting.moment in CLOSING:
         # Whoever joins now was told nothing; a human's word that it is over stands.
         return
+    tell_region_doubt(step)
     step.draft(Moment.UPDATE if state.announced else Moment.INITIAL)
 
 
@@ -85,6 +87,7 @@ def on_drafted(step: Step, event: Drafted) -> None:
         step.note("draft_invalid", version=event.version)
         gated = (*gated, *(c for c in auto if c not in STAFF_CHANNELS))
         auto = tuple(c for c in auto if c in STAFF_CHANNELS)
+    auto, gated = hold_for_region(step, event.moment, auto, gated)
     if auto:
         step.broadcast(pending, auto, by="policy")
     if gated:
@@ -136,6 +139,7 @@ def on_decided(step: Step, event: Decided) -> None:
     step.actions.append(
         Decide(version=pending.draft, state="approved", by=event.by, reason=event.reason)
     )
+    accept_regions(step)
     let_out(step, pending, event.by)
 
 
@@ -147,6 +151,8 @@ def _reject(step: Step, pending: Pending, event: Decided) -> None:
     step.remember_decided(pending.draft, as_sent=False)
     step.set(pending=None)
     step.disarm(TimerKind.APPROVAL_REMINDER, TimerKind.APPROVAL_ESCALATION)
+    if pending.moment is Moment.CORRECTION:
+        step.arm(TimerKind.REOPEN_WINDOW, step.now)
     if pending.moment is Moment.POST_MORTEM:
         step.set(post_mortem=PostMortemState.DUE)
         step.actions.append(AnswerPostMortem(approved=False, version=pending.draft, by=event.by))

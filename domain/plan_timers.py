@@ -10,6 +10,7 @@ from domain.plan_alerts import confirm_by_rule
 from domain.plan_commands import draft_the_end
 from domain.plan_messages import let_out
 from domain.plan_post_mortem import close_when_done
+from domain.plan_regions import region_doubt
 from domain.step import Step
 
 # A promise is kept up to its very instant.
@@ -63,7 +64,8 @@ def _approval_escalation(step: Step) -> None:
     if pending is None:
         return
     rules = [step.gate_rule(pending.moment, c) for c in pending.channels]
-    if rules and all(r.on_silence == "send" for r in rules) and not pending.invalid:
+    held = pending.invalid or region_doubt(step) is not None
+    if rules and all(r.on_silence == "send" for r in rules) and not held:
         let_out(step, pending, "policy: nobody answered")
         return
     if any(r.on_silence == "hold" for r in rules):

@@ -82,6 +82,12 @@ class Policy(Strict):
                         f"components.{component.key}.depends_on: {key!r} is not a component; "
                         f"allowed: {', '.join(sorted(known))}"
                     )
+        for key in self.grouping.lead:
+            if key not in known:
+                raise ValueError(
+                    f"grouping.lead: {key!r} is not a component; "
+                    f"allowed: {', '.join(sorted(known))}"
+                )
         for service, key in self.services.items():
             if key not in known:
                 raise ValueError(
@@ -180,7 +186,22 @@ class Policy(Strict):
                     for c in self.component_list()
                     if c.key in self.dependents(key) and c.visible
                 ]
-        return tuple(dict.fromkeys(out))
+        return self._felt_most_first(tuple(dict.fromkeys(out)))
+
+    def _felt_most_first(self, keys: tuple[str, ...]) -> tuple[str, ...]:
+        """Those that policy lets lead, then those that stand on the most others."""
+        lead = self.grouping.lead
+        if len(keys) < 2:
+            return keys
+        rank = {key: place for place, key in enumerate(lead)}
+        return tuple(
+            sorted(keys, key=lambda key: (rank.get(key, len(lead)), -self._depth(key, ())))
+        )
+
+    def _depth(self, key: str, above: tuple[str, ...]) -> int:
+        """How many components lie behind one, at the longest; a circle ends where it began."""
+        behind = [d for d in self.component(key).depends_on if d not in above]
+        return max((1 + self._depth(d, (*above, key)) for d in behind), default=0)
 
     def with_children(self, keys: tuple[str, ...]) -> tuple[str, ...]:
         """The keys and everything below them in the tree."""

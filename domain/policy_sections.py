@@ -179,14 +179,23 @@ class Approval(Strict):
 
 
 class Grouping(Strict):
-    """When alerts join one incident, and for how long a re-fire re-opens it."""
+    """When alerts join one incident, and for how long a re-fire re-opens it.
+
+    `merge`: an alert that belongs to two open incidents makes them one. `lead`: components that
+    a message names first, before those that depend on the most others.
+    """
 
     window: Duration
     reopen_within: Duration
+    merge: Later[bool] = False
+    lead: Later[tuple[str, ...]] = ()
 
 
 class Resolution(Strict):
+    """When an end is believed; `correct_after_end`: a false alarm found later is said to be one."""
+
     stable_for: Duration
+    correct_after_end: Later[bool] = False
 
 
 class Promises(Strict):
@@ -219,6 +228,7 @@ class Audience(Strict):
     data_age_limit: Duration
     sms_segments: tuple[str, ...] = ()
     chat_segments: tuple[str, ...] = ()
+    verify_regions: Later[bool] = False
 
 
 SlackUser = Annotated[str, Field(pattern=r"^[UW][A-Z0-9]{2,20}$")]

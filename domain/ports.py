@@ -8,6 +8,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from domain.cascade import TakeIn
 from domain.incident import AudienceCount, IncidentState
 from domain.locales import nearest
 from domain.message import (
@@ -79,6 +80,7 @@ class IncidentRecords(Protocol):
         promises: Sequence[PromiseChange],
         decisions: Sequence[Decision],
         broadcasts: Sequence[BroadcastSpec] = (),
+        links: Sequence[TakeIn] = (),
     ) -> None:
         """Write one step of an incident in one transaction; the same step twice is one.
 
@@ -215,7 +217,8 @@ class Claim(Model):
     """Rows leased to one worker: send each only before `lease_until`, settle with its fence.
 
     By delivery id: `attempts` made before, and in `first` the number of the broadcast that first
-    reached this recipient in this incident. `paused` says that the kill switch is on.
+    reached this recipient in this incident, or in the merged or split one that `first_in` names.
+    `paused` says that the kill switch is on.
     """
 
     recipients: tuple[Recipient, ...]
@@ -223,6 +226,7 @@ class Claim(Model):
     lease_until: datetime
     attempts: dict[int, int] = Field(default_factory=dict)
     first: dict[int, int] = Field(default_factory=dict)
+    first_in: dict[int, str] = Field(default_factory=dict)
     paused: bool = False
 
 

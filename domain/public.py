@@ -96,10 +96,13 @@ class PublicIncident(Model):
 
     What it says is what was sent: stage, severity and components come from the announcements.
     `over` is the incident's own word that it ended, for when no closing text was announced.
+    `continued_in` names the incident that it was merged into: once that one spoke, this one is
+    over, and its readers are led there.
     """
 
     id: str
     started_at: datetime
+    continued_in: str | None = None
     over: bool = False
     over_at: datetime | None = None
     updates: tuple[Announcement, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from domain.cascade import MergeAsked, SplitAsked
 from domain.errors import Refused
 from domain.incident import (
     ACTIVE,
@@ -20,6 +21,7 @@ from domain.incident import (
     Stage,
     UpdatePosted,
 )
+from domain.link_refusals import merge_refusal, split_refusal
 from domain.plan_freshness import outdated, promises_the_past
 
 
@@ -56,6 +58,10 @@ def refusal(state: IncidentState, event: Event, now: datetime) -> Refused | None
             return Refused("same_policy", f"the policy {event.hash} rules it already")
         case SeverityChanged() if event.severity is state.severity:
             return Refused("same_severity", f"the severity is already {state.severity}")
+        case MergeAsked():
+            return merge_refusal(state, event)
+        case SplitAsked():
+            return split_refusal(state, event)
     return None
 
 

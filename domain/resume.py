@@ -18,6 +18,7 @@ from domain.incident import (
     TellStaff,
 )
 from domain.message import Moment
+from domain.plan_cascade import ask_links_again
 from domain.policy import Policy
 from domain.step import Step
 
@@ -49,6 +50,7 @@ def resume(
         step.set(drafting=step.again(state.drafting))
     if state.holding is not None:
         step.set(holding=step.again(state.holding))
+    ask_links_again(step)
     step.actions.append(TellStaff())
     return step.state, step.actions
 

@@ -87,3 +87,5 @@ class AlertBatch(BaseModel):
     firing_sources: tuple[str, ...] = ()
     """Sources of all the incident's alerts that fire, those of earlier batches too."""
     reasons: tuple[str, ...] = ()
+    relates: tuple[str, ...] = ()
+    """Other open incidents that an alert in it belongs to just as well."""

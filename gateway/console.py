@@ -101,6 +101,7 @@ class Console:
                 self._deps.temporal_ui,
                 NAMESPACE,
                 await self._staff.board.asked(incident_id),
+                await self._staff.links.of(incident_id),
             ),
             radius=radius,
             pending=pending,

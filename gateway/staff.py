@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from gateway import staff_commands, staff_read
+from gateway import linking, staff_commands, staff_read
 from gateway.auth import Auth
 from gateway.deps import Deps
 
@@ -15,4 +15,5 @@ def router(deps: Deps) -> APIRouter:
     routes = APIRouter()
     routes.include_router(staff_read.router(deps, auth))
     routes.include_router(staff_commands.router(deps, auth))
+    routes.include_router(linking.router(deps, auth))
     return routes

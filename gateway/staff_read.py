@@ -79,7 +79,8 @@ def router(deps: Deps, auth: Auth) -> APIRouter:
         """One incident."""
         view = await staff.incidents.detail(incident_id)
         asked = await staff.board.asked(incident_id)
-        return incident_out(view, deps.temporal_ui, NAMESPACE, asked)
+        links = await staff.links.of(incident_id)
+        return incident_out(view, deps.temporal_ui, NAMESPACE, asked, links)
 
     @routes.get("/{incident_id}/timeline")
     async def timeline(

@@ -23,7 +23,7 @@ from domain.message import Channel, DraftText, DraftVersion, Finding
 from domain.policy import Policy
 from domain.signal import Severity, Share
 from gateway.differences import TextChange
-from runtime.staff import DraftView, IncidentView, Utc, View
+from runtime.staff import DraftView, IncidentLinks, IncidentView, SubIssue, Utc, View
 from workflows.names import incident_workflow_id
 
 
@@ -166,6 +166,31 @@ class IncidentOut(IncidentView):
     workflow_id: str
     temporal_url: str | None
     asked: Asked | None = None
+    merged_into: str | None = None
+    merged: tuple[str, ...] = ()
+    split_from: str | None = None
+    split_off: tuple[str, ...] = ()
+    sub_issues: tuple[SubIssue, ...] = ()
+
+
+class MergeBody(Body):
+    """The incident that goes on."""
+
+    into: Key
+
+
+class SplitBody(Body):
+    """The components that go on as an incident of their own."""
+
+    components: Annotated[tuple[Key, ...], Field(min_length=1, max_length=50)]
+
+
+class LinkAnswer(View):
+    """Where this incident stands, and the one that goes on beside or instead of it."""
+
+    incident_id: str
+    stage: str
+    other: str
 
 
 class DraftOut(View):
@@ -208,9 +233,14 @@ class CheckAnswer(View):
 
 
 def incident_out(
-    view: IncidentView, temporal_ui: str | None, namespace: str, asked: Asked | None = None
+    view: IncidentView,
+    temporal_ui: str | None,
+    namespace: str,
+    asked: Asked | None = None,
+    links: IncidentLinks | None = None,
 ) -> IncidentOut:
-    """An incident with the way to its workflow and, where it was looked up, who is asked."""
+    """An incident with the way to its workflow and, where they were looked up, who is asked, what
+    it belongs with and its sub-issues."""
     workflow_id = incident_workflow_id(view.id)
     url = None
     if temporal_ui:
@@ -221,6 +251,7 @@ def incident_out(
         workflow_id=workflow_id,
         temporal_url=url,
         asked=asked,
+        **({name: getattr(links, name) for name in type(links).model_fields} if links else {}),
     )
 
 

@@ -7,6 +7,7 @@ from itertools import groupby
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request, Response
+from starlette.responses import RedirectResponse
 from starlette.routing import Route
 
 from domain.errors import BadInput
@@ -101,7 +102,18 @@ class Pages:
         frame, found = await self._incident(request)
         if found is None:
             return not_found(request, frame)
+        if found.continued_in is not None:
+            return await self._led_on(found.continued_in, request, frame, found)
         return self._answer(request, "incident.html", frame, "incident", found)
+
+    async def _led_on(
+        self, there: str, request: Request, frame: Frame, found: IncidentView
+    ) -> Response:
+        """To the incident that goes on, where that one has a page."""
+        if await self._reader.incident(there, frame.words.locale) is None:
+            return self._answer(request, "incident.html", frame, "incident", found)
+        link: Callable[[str], str] = frame.values["link"]  # type: ignore[assignment]  # Frame's own
+        return RedirectResponse(link(f"/incidents/{there}"), status_code=307)
 
     async def report(self, request: Request) -> Response:
         """The published post-mortem of an incident."""

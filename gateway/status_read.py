@@ -82,11 +82,13 @@ class UpdateView(View):
 class IncidentView(View):
     """An incident in one language; `updates` are newest first and hold the report too.
 
-    `next_update_at` is what was last promised, None once it is over.
+    `next_update_at` is what was last promised, None once it is over. `continued_in` is set once
+    another incident speaks for this one.
     """
 
     id: str
     url: str
+    continued_in: str | None
     title: str
     status: PublicStatus
     impact: str
@@ -263,6 +265,7 @@ class StatusReader:
         return IncidentView(
             id=incident.id,
             url=f"{self.url}/incidents/{incident.id}",
+            continued_in=incident.continued_in if incident.ended else None,
             title=incident.updates[0].text(locale, fallback).title
             or default_title(words(locale), list(names.values())),
             status=incident.status,

@@ -15,6 +15,7 @@ from adapters.db.blast_radius import BlastRadiusRead
 from adapters.db.cursors import DEFAULT_LIMIT, MAX_LIMIT, Page, read_cursor, write_cursor
 from adapters.db.drafts import DraftStore
 from adapters.db.idempotency import Answer, Claim, Idempotency
+from adapters.db.ids import id_of
 from adapters.db.incidents_read import (
     DraftView,
     IncidentsRead,
@@ -26,6 +27,7 @@ from adapters.db.incidents_read import (
 )
 from adapters.db.ledger import Ledger
 from adapters.db.ledger_read import Delivery
+from adapters.db.links import IncidentLinks, LinksRead, SubIssue
 from adapters.db.measures import Measure, Measures
 from adapters.db.notes import Notes
 from adapters.db.staff_board import StaffBoard
@@ -47,15 +49,18 @@ __all__ = [
     "Composer",
     "Delivery",
     "DraftView",
+    "IncidentLinks",
     "IncidentView",
     "Measure",
     "Page",
     "PendingDraft",
     "Staff",
+    "SubIssue",
     "TimelineView",
     "Token",
     "Utc",
     "View",
+    "id_of",
     "read_cursor",
     "staff_composer",
     "staff_stores",
@@ -70,6 +75,7 @@ class Staff:
     tokens: Tokens
     idempotency: Idempotency
     incidents: IncidentsRead
+    links: LinksRead
     drafts: DraftStore
     notes: Notes
     audit: Audit
@@ -87,6 +93,7 @@ def staff_stores(engine: AsyncEngine) -> Staff:
         tokens=Tokens(engine),
         idempotency=Idempotency(engine),
         incidents=IncidentsRead(engine),
+        links=LinksRead(engine),
         drafts=DraftStore(engine),
         notes=Notes(engine),
         audit=Audit(engine),

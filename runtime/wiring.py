@@ -18,6 +18,7 @@ from activities.deliver import DeliverActivities
 from activities.draft import DraftActivities, DraftWriter
 from activities.postmortem import PostMortemActivities
 from activities.record import RecordActivities
+from activities.split import SplitActivities
 from activities.target import TargetActivities
 from adapters.chat.slack import Slack, SlackSettings
 from adapters.db.alert_titles import AlertTitles
@@ -32,6 +33,7 @@ from adapters.db.policies import PolicyStore
 from adapters.db.policies_in_force import PoliciesInForce
 from adapters.db.post_mortems import PostMortemStore
 from adapters.db.rate_limits import RateLimits
+from adapters.db.splits import SplitStore
 from adapters.db.staff_board import StaffBoard
 from adapters.drafters.catalog import Catalog
 from adapters.drafters.claude import Claude, ClaudeSettings
@@ -152,6 +154,7 @@ def build_steps(
                 record.record_step,
                 target.take_audience,
                 credits.propose_credits,
+                SplitActivities(SplitStore(engine), policies, clock).open_split,
                 post_mortem.publish_post_mortem,
             ],
             names.QUEUE_DRAFTING: [draft.write_draft, post_mortem.draft_post_mortem],

@@ -141,7 +141,7 @@ class Commands:
         """Answer a command that is not allowed now; a validator's refusal costs no history."""
         refused = refusal(self._state, event, workflow.now())
         if refused is not None:
-            raise _failure(refused)
+            raise failure(refused)
 
     async def _command(self, event: Event) -> CommandResult:
         """Queue a human's command, wait until it is recorded, and answer with what is now."""
@@ -149,9 +149,10 @@ class Commands:
         self._queue.append(queued)
         await workflow.wait_condition(lambda: queued.done)
         if queued.refused is not None:
-            raise _failure(queued.refused)
+            raise failure(queued.refused)
         return CommandResult(stage=self._state.stage, severity=self._state.severity)
 
 
-def _failure(refused: Refused) -> ApplicationError:
+def failure(refused: Refused) -> ApplicationError:
+    """A refusal as the caller of an update gets it: with its kind, and final."""
     return ApplicationError(str(refused), type=refused.kind, non_retryable=True)

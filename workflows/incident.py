@@ -21,6 +21,7 @@ from activities.credits import CreditsInput
 from activities.draft import DraftInput
 from activities.record import Recorded, RecordInput
 from activities.target import TargetInput
+from domain.cascade import AnswerMerge, AskMerge, HandTo, OpenSplit, TakeIn
 from domain.errors import Refused
 from domain.incident import (
     Action,
@@ -54,6 +55,7 @@ from domain.refusals import refusal
 from domain.resume import RecordsLost, mend, resume
 from domain.signal import AlertBatch
 from workflows import adopting, children, names, options
+from workflows.cascade import Cascade
 from workflows.commands import Commands, Queued
 from workflows.messages import (
     DecideInput,
@@ -73,7 +75,7 @@ RECENT_LINES = 100
 
 
 @workflow.defn(name=names.INCIDENT)
-class Incident(Commands):
+class Incident(Commands, Cascade):
     @workflow.init
     def __init__(self, start: IncidentStart) -> None:
         self._start = start
@@ -264,6 +266,7 @@ class Incident(Commands):
             decisions=tuple(a for a in actions if isinstance(a, Decide)),
             broadcasts=tuple(self._spec(a) for a in actions if isinstance(a, Broadcast)),
             policy_hash=self._start.policy_hash,
+            links=tuple(a for a in actions if isinstance(a, TakeIn)),
         )
         recorded: Recorded | None = await workflow.execute_activity(
             "record_step",
@@ -297,7 +300,9 @@ class Incident(Commands):
                 # Runs that began before staff were told in their chat go on without it.
                 if self._desk and workflow.patched("tell-staff"):
                     self._tell_staff()
-            case Note() | Decide() | SettlePromise() | Close():
+            case HandTo() | AnswerMerge() | AskMerge() | OpenSplit():
+                self._spawn(self._link(action))
+            case Note() | Decide() | SettlePromise() | Close() | TakeIn():
                 pass  # written by `_record`; closing ends the loop in `run`
 
     async def _target(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from domain.cascade import MergeAsked, SplitAsked
 from domain.incident import (
     CreditsApproved,
     Decided,
@@ -221,6 +222,27 @@ class AdoptPolicyInput(Message):
 
     def event(self) -> PolicyAdopted:
         return PolicyAdopted(by=self.by, hash=self.hash)
+
+
+class MergeInput(Message):
+    """Update `merge_into`: this incident goes on in another one."""
+
+    by: str
+    into: str
+
+    def event(self) -> MergeAsked:
+        return MergeAsked(into=self.into, by=self.by)
+
+
+class SplitInput(Message):
+    """Update `split`: these components go on as the incident `id`."""
+
+    by: str
+    id: str
+    components: tuple[str, ...]
+
+    def event(self) -> SplitAsked:
+        return SplitAsked(id=self.id, components=self.components, by=self.by)
 
 
 class CommandResult(Message):

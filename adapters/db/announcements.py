@@ -8,8 +8,10 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.orm import aliased
 
 from adapters.db.cursors import read_cursor, write_cursor
+from adapters.db.link_models import MergedIncidentRow, MovedAccountRow
 from adapters.db.models import AnnouncementRow, AudienceMemberRow, AudienceRow, IncidentRow
 from domain.incident import Stage
 from domain.message import Channel, Moment
@@ -25,6 +27,25 @@ _PUBLIC = and_(
     _ON_PAGE,
     IncidentRow.dry_run.is_(False),
     IncidentRow.stage.not_in([Stage.SUSPECTED.value, Stage.DISMISSED.value]),
+)
+# A merged incident that has been overtaken by the one that goes on: nothing but a way there.
+_GOES_ON = aliased(IncidentRow)
+_OVERTAKEN = or_(
+    _GOES_ON.open.is_(False),
+    exists().where(
+        AnnouncementRow.incident_id == MergedIncidentRow.into_id,
+        AnnouncementRow.channel == Channel.STATUS_PAGE.value,
+        AnnouncementRow.posted_at >= MergedIncidentRow.at,
+    ),
+)
+_LISTED = ~(
+    exists()
+    .where(
+        MergedIncidentRow.incident_id == IncidentRow.id,
+        _GOES_ON.id == MergedIncidentRow.into_id,
+        _OVERTAKEN,
+    )
+    .correlate(IncidentRow)
 )
 _ANNOUNCED_AT = (
     select(func.min(AnnouncementRow.posted_at))
@@ -75,7 +96,9 @@ class AnnouncementStore:
             AnnouncementRow.incident_id == IncidentRow.id, AnnouncementRow.posted_at >= since
         )
         async with self.engine.connect() as conn:
-            found = await _load(conn, or_(IncidentRow.open, IncidentRow.closed_at >= since, recent))
+            found = await _load(
+                conn, or_(IncidentRow.open, IncidentRow.closed_at >= since, recent), _LISTED
+            )
         return tuple(i for i in found if i.ended_at is None or i.ended_at >= since)
 
     async def page(self, limit: int, cursor: str | None = None) -> IncidentPage:
@@ -84,7 +107,7 @@ class AnnouncementStore:
         Raises BadInput for a cursor that is not a page's `next`.
         """
         place = tuple_(_ANNOUNCED_AT, IncidentRow.id)
-        where = []
+        where: list[ColumnElement[bool]] = [_LISTED]
         if cursor is not None:
             at, id_ = read_cursor(cursor, datetime, str)
             where.append(place < tuple_(at, id_))
@@ -109,6 +132,10 @@ class AnnouncementStore:
                 .where(
                     AudienceMemberRow.account_id == account_id,
                     AudienceRow.incident_id.in_(list(incident_ids)),
+                    ~exists().where(
+                        MovedAccountRow.from_id == AudienceRow.incident_id,
+                        MovedAccountRow.account_id == account_id,
+                    ),
                 )
                 .distinct()
             )
@@ -140,7 +167,11 @@ async def _load(
                 IncidentRow.open,
                 IncidentRow.closed_at,
                 IncidentRow.resolved_at,
+                MergedIncidentRow.into_id,
+                _OVERTAKEN.label("overtaken"),
             )
+            .outerjoin(MergedIncidentRow, MergedIncidentRow.incident_id == IncidentRow.id)
+            .outerjoin(_GOES_ON, _GOES_ON.id == MergedIncidentRow.into_id)
             .where(_PUBLIC, *where)
             .order_by(_ANNOUNCED_AT.desc(), IncidentRow.id.desc())
             .limit(limit)
@@ -151,7 +182,9 @@ async def _load(
         PublicIncident(
             id=row.id,
             started_at=row.started_at,
-            over=not row.open,
+            continued_in=row.into_id,
+            # Until the one that goes on has spoken, what was said here still holds.
+            over=not row.open if row.into_id is None else bool(row.overtaken),
             over_at=row.resolved_at or row.closed_at,
             updates=said[row.id, Channel.STATUS_PAGE],
             banner=said.get((row.id, Channel.IN_APP), ()),

@@ -114,7 +114,26 @@ CARRY_OVER = text(
     """
     INSERT INTO audience_members (audience_id, contact_id, account_id, reason, added_at)
     SELECT :audience, contact_id, account_id, reason, added_at
-    FROM audience_members WHERE audience_id = :before
+    FROM audience_members m WHERE audience_id = :before
+      AND NOT EXISTS (SELECT FROM moved_accounts v
+                      WHERE v.from_id = :incident AND v.account_id = m.account_id)
+    """
+)
+
+# Whoever is in the audience of an incident that goes on here is in this one's, too.
+TAKE_OVER = text(
+    """
+    INSERT INTO audience_members (audience_id, contact_id, account_id, reason, added_at)
+    SELECT DISTINCT ON (m.contact_id) :audience, m.contact_id, m.account_id, m.reason,
+           cast(:now AS timestamptz)
+    FROM merged_incidents g
+    CROSS JOIN LATERAL (SELECT a.id FROM audiences a WHERE a.incident_id = g.incident_id
+                        ORDER BY a.created_at DESC LIMIT 1) newest
+    JOIN audience_members m ON m.audience_id = newest.id
+    WHERE g.into_id = :incident AND NOT EXISTS (
+        SELECT FROM moved_accounts v
+        WHERE v.from_id = g.incident_id AND v.account_id = m.account_id)
+    ORDER BY m.contact_id ON CONFLICT DO NOTHING
     """
 )
 

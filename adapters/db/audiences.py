@@ -46,6 +46,7 @@ class AudienceStore:
             audience = await self._row(connection, incident_id, rule, policy, now)
             given = {"audience": audience, "now": now}
             await connection.execute(sql.GROW, given)
+            await connection.execute(sql.TAKE_OVER, given | {"incident": incident_id})
             await connection.execute(sql.FORGET_EXCLUSIONS, given)
             await connection.execute(sql.EXCLUDE, given)
             members = (await connection.execute(sql.COUNT_MEMBERS, given)).one()
@@ -104,7 +105,7 @@ class AudienceStore:
         }
         await connection.execute(insert(AudienceRow).values(values))
         if newest is not None:
-            carried = {"audience": audience, "before": newest.id}
+            carried = {"audience": audience, "before": newest.id, "incident": incident_id}
             await connection.execute(sql.CARRY_OVER, carried)
         return audience
 

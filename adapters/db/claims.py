@@ -16,7 +16,8 @@ def claim_of(rows: Sequence[Sequence[Any]], lease_until: datetime, paused: bool)
     fences: dict[int, int] = {}
     attempts: dict[int, int] = {}
     first: dict[int, int] = {}
-    for id, fence, tried, account, contact, name, address, locale, zone, why, told in rows:
+    first_in: dict[int, str] = {}
+    for id, fence, tried, account, contact, name, address, locale, zone, why, told, begun in rows:
         recipients.append(
             Recipient(
                 delivery_id=id,
@@ -30,7 +31,9 @@ def claim_of(rows: Sequence[Sequence[Any]], lease_until: datetime, paused: bool)
             )
         )
         fences[id], attempts[id] = fence, tried
-        if told is not None:
+        if begun is not None:
+            first_in[id], first[id] = begun
+        elif told is not None:
             first[id] = told
     return Claim(
         recipients=tuple(recipients),
@@ -38,5 +41,6 @@ def claim_of(rows: Sequence[Sequence[Any]], lease_until: datetime, paused: bool)
         lease_until=lease_until,
         attempts=attempts,
         first=first,
+        first_in=first_in,
         paused=paused,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from adapters.db.links import OWNER
 from domain.message import CLOSING, Channel, Moment
 
 # Staff read these; everybody else is a customer.
@@ -22,28 +23,36 @@ CLOSED_REASONS = [
     "dry_run",
 ]
 
-# Per incident: recipients whose last message before any end was not followed by an end.
-GAPS = """
+# Per incident: recipients whose last message before any end was not followed by an end. An end
+# counts that came from the incident which told them, or later from the one that answers for them
+# since: what was merged is closed where it went on, and so is who went along in a split.
+GAPS = f"""
     WITH told AS (
-        SELECT d.incident_id, d.channel, d.recipient, max(b.n) AS n
+        SELECT {OWNER} AS incident_id, d.incident_id AS origin, d.channel, d.recipient,
+               max(b.n) AS n, max(b.id) AS last
         FROM deliveries d JOIN broadcasts b ON b.id = d.broadcast_id
-        WHERE (cast(:incident AS text) IS NULL OR d.incident_id = :incident)
+        WHERE (cast(:incident AS text) IS NULL OR d.incident_id IN (
+                SELECT cast(:incident AS text)
+                UNION ALL SELECT of_id FROM incident_kin WHERE incident_id = :incident))
           AND d.channel <> ALL(:staff)
           AND b.moment <> ALL(:closing) AND b.moment <> ALL(:aside)
           AND d.state IN ('sent', 'unknown')
-        GROUP BY 1, 2, 3
+        GROUP BY 1, 2, 3, 4
     )
-    SELECT t.incident_id, t.channel, count(*) AS missing
+    SELECT t.incident_id, t.channel, count(DISTINCT t.recipient) AS missing
     FROM told t JOIN incidents i ON i.id = t.incident_id
-    WHERE (:any_state OR (
+    WHERE (cast(:incident AS text) IS NULL OR t.incident_id = :incident)
+      AND (:any_state OR (
             NOT i.open AND i.pending IS NULL AND i.stage <> 'dismissed'
             AND NOT EXISTS (SELECT 1 FROM broadcasts u
                             WHERE u.incident_id = i.id AND u.finished_at IS NULL)))
       AND NOT EXISTS (
         SELECT 1 FROM deliveries e JOIN broadcasts c ON c.id = e.broadcast_id
         WHERE e.broadcast_id IN (SELECT id FROM broadcasts
-                                 WHERE incident_id = t.incident_id AND n > t.n
-                                   AND moment = ANY(:closing))
+                                 WHERE moment = ANY(:closing)
+                                   AND (incident_id = t.origin AND n > t.n
+                                        OR incident_id = t.incident_id
+                                           AND t.incident_id <> t.origin AND id > t.last))
           AND e.channel = t.channel AND e.recipient = t.recipient
           AND (e.state IN ('sent', 'unknown')
                OR (e.state = 'failed' AND e.reason IS NOT NULL)

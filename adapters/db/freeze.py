@@ -8,6 +8,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.db.closure import CLOSING_MOMENTS
+from adapters.db.links import OWNER, has_kin
 from domain.message import CLOSING, FOR_ALL, PER_ACCOUNT, PER_CONTACT, Channel, Moment
 from domain.policy import Policy
 from domain.ports import BroadcastSpec
@@ -25,6 +26,19 @@ _ADDRESS = {
     Channel.TEAMS: "a.teams_webhook",
 }
 
+# Whom this incident told.
+_OWN = "d.incident_id = :incident AND b.n < :n"
+# Where incidents were merged or split: whom it answers for, whichever of them told them.
+_KIN = f"""
+    d.incident_id IN (SELECT cast(:incident AS text)
+                      UNION ALL SELECT of_id FROM incident_kin WHERE incident_id = :incident)
+    AND (d.incident_id <> :incident OR b.n < :n) AND {OWNER} = :incident
+"""
+_STAYED = """
+    NOT EXISTS (SELECT 1 FROM moved_accounts v
+                WHERE v.from_id = :incident AND v.account_id = m.account_id)
+"""
+
 # A row that is being sent now may yet fail: `sure` says that it reached somebody, or may have.
 _TOLD = """
     told AS (
@@ -35,7 +49,7 @@ _TOLD = """
                (array_agg(d.timezone ORDER BY d.id DESC))[1] AS timezone,
                bool_or(d.state <> 'sending') AS sure
         FROM deliveries d JOIN broadcasts b ON b.id = d.broadcast_id
-        WHERE d.incident_id = :incident AND d.channel = :channel AND b.n < :n
+        WHERE {whom} AND d.channel = :channel
           AND b.moment <> 'executive'
           AND (d.state IN ('sent', 'unknown', 'sending')
                OR (:dry_run AND d.state = 'suppressed' AND d.reason = 'dry_run'))
@@ -81,17 +95,22 @@ _JUDGED = """
 """
 
 
-def _contacts(channel: Channel) -> TextClause:
+def _stayed(whom: str) -> str:
+    return _STAYED if whom == _KIN else "true"
+
+
+def _contacts(channel: Channel, whom: str) -> TextClause:
     return text(
         f"""
-        WITH {_TOLD},
+        WITH {_TOLD.format(whom=whom)},
         who AS (
             SELECT coalesce(m.contact_id, t.recipient) AS recipient,
                    coalesce(m.account_id, t.account_id) AS account_id,
                    coalesce(m.reason, t.why) AS why, t.recipient IS NOT NULL AS told,
                    coalesce(t.sure, true) AS sure, t.name, t.address, t.locale, t.timezone
-            FROM (SELECT contact_id, account_id, reason FROM audience_members
-                  WHERE audience_id = :audience AND NOT :told_only) m
+            FROM (SELECT contact_id, account_id, reason FROM audience_members m
+                  WHERE audience_id = :audience AND NOT :told_only
+                    AND {_stayed(whom)}) m
             FULL JOIN told t ON t.recipient = m.contact_id
             WHERE m.contact_id IS NOT NULL OR :with_told
         ),
@@ -115,14 +134,14 @@ def _contacts(channel: Channel) -> TextClause:
     )
 
 
-def _accounts(channel: Channel) -> TextClause:
+def _accounts(channel: Channel, whom: str) -> TextClause:
     return text(
         f"""
-        WITH {_TOLD},
+        WITH {_TOLD.format(whom=whom)},
         members AS (
             SELECT m.account_id, min(m.reason) AS why
             FROM audience_members m JOIN accounts a ON a.id = m.account_id
-            WHERE m.audience_id = :audience AND NOT :told_only
+            WHERE m.audience_id = :audience AND NOT :told_only AND {_stayed(whom)}
               AND a.segment = ANY(:segments) AND nullif({_ADDRESS[channel]}, '') IS NOT NULL
             GROUP BY m.account_id
         ),
@@ -144,9 +163,10 @@ def _accounts(channel: Channel) -> TextClause:
     )
 
 
-_EVERYBODY = text(
-    f"""
-    WITH {_TOLD}
+def _everybody(whom: str) -> TextClause:
+    return text(
+        f"""
+    WITH {_TOLD.format(whom=whom)}
     INSERT INTO deliveries (broadcast_id, incident_id, channel, recipient, locale, timezone, why,
         priority, state, reason, settled_at)
     SELECT :broadcast, :incident, :channel, '*', :locale, :timezone, 'everybody', :rank,
@@ -158,13 +178,18 @@ _EVERYBODY = text(
     LEFT JOIN told t ON true
     WHERE NOT :told_only OR t.recipient IS NOT NULL
     """
-)
+    )
 
-_STATEMENTS = {
-    **{channel: _contacts(channel) for channel in PER_CONTACT},
-    **{channel: _accounts(channel) for channel in PER_ACCOUNT},
-    **dict.fromkeys(FOR_ALL, _EVERYBODY),
-}
+
+def _statements(whom: str) -> dict[Channel, TextClause]:
+    return {
+        **{channel: _contacts(channel, whom) for channel in PER_CONTACT},
+        **{channel: _accounts(channel, whom) for channel in PER_ACCOUNT},
+        **dict.fromkeys(FOR_ALL, _everybody(whom)),
+    }
+
+
+_STATEMENTS, _KIN_STATEMENTS = _statements(_OWN), _statements(_KIN)
 
 # Customers in question get the newer text; rows that are being sent finish.
 _SUPERSEDE = text(
@@ -172,7 +197,10 @@ _SUPERSEDE = text(
     UPDATE deliveries d SET state = 'suppressed', reason = 'superseded',
         settled_at = cast(:now AS timestamptz), lease_until = NULL
     FROM broadcasts b
-    WHERE b.id = d.broadcast_id AND d.incident_id = :incident AND b.n < :n
+    WHERE b.id = d.broadcast_id
+      AND (d.incident_id = :incident AND b.n < :n
+           OR d.incident_id IN (SELECT incident_id FROM merged_incidents
+                                WHERE into_id = :incident))
       AND d.state = 'pending' AND d.channel = ANY(:channels)
       AND (b.moment = 'executive') = (cast(:moment AS text) = 'executive')
     """
@@ -218,6 +246,8 @@ async def freeze(
     now: object,
 ) -> None:
     """Write the rows of every channel of the broadcast."""
+    kin = await has_kin(conn, spec.incident_id)
+    statements = _KIN_STATEMENTS if kin else _STATEMENTS
     for channel in dict.fromkeys(spec.channels):
         # Notes to executives are for the staff, not for the audience.
         if spec.moment is Moment.EXECUTIVE and channel not in FOR_ALL:
@@ -227,7 +257,7 @@ async def freeze(
         if channel in PER_ACCOUNT:
             segments = policy.audience.chat_segments
         await conn.execute(
-            _STATEMENTS[channel],
+            statements[channel],
             {
                 "broadcast": broadcast_id,
                 "incident": spec.incident_id,

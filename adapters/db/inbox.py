@@ -51,7 +51,7 @@ _INCIDENT = text("""
 _BATCH = text("""
     WITH s AS MATERIALIZED (
         SELECT seq, source, severity, severity_stated, category, confirms, affected_share,
-               components, regions, reasons, status = 'firing' AS fires, received_at,
+               components, regions, reasons, status = 'firing' AS fires, received_at, relates,
                (signal->>'started_at')::timestamptz AS started_at
         FROM signals WHERE incident_id = :incident_id AND seq > :low AND seq <= :high
           AND (:untold_too OR relayed_at IS NOT NULL))
@@ -67,6 +67,8 @@ _BATCH = text("""
            array_agg(DISTINCT category) FILTER (WHERE fires) AS categories,
            array_agg(DISTINCT source) AS sources,
            (SELECT array_agg(DISTINCT c) FROM s, unnest(components) c WHERE fires) AS components,
+           (SELECT array_agg(DISTINCT r) FROM s, unnest(relates) r
+            WHERE cardinality(relates) > 0) AS relates,
            (SELECT array_agg(DISTINCT r) FROM s, unnest(regions) r WHERE fires) AS regions,
            (SELECT array_agg(reason ORDER BY first, place) FROM (
                 SELECT CASE WHEN starts_with(r, :strange_component)
@@ -173,4 +175,5 @@ async def _batch(
         sources=tuple(row.sources),
         firing_sources=tuple(row.firing_sources or ()),
         reasons=tuple(reasons[:MAX_REASONS]),
+        relates=tuple(row.relates or ()),
     )

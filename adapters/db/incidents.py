@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.db.audit import append_in
+from adapters.db.links import take_in
 from adapters.db.models import (
     AlertRow,
     BroadcastSpecRow,
@@ -20,6 +21,7 @@ from adapters.db.models import (
     PromiseRow,
     TimelineRow,
 )
+from domain.cascade import TakeIn
 from domain.errors import NotFound, Refused
 from domain.incident import IncidentState, Stage
 from domain.ports import BroadcastSpec, Decision, PromiseChange, TimelineEntry
@@ -39,6 +41,7 @@ class IncidentStore:
         promises: Sequence[PromiseChange],
         decisions: Sequence[Decision],
         broadcasts: Sequence[BroadcastSpec] = (),
+        links: Sequence[TakeIn] = (),
     ) -> None:
         """Write one step in one transaction; the timeline's keys make a retry harmless.
 
@@ -51,6 +54,7 @@ class IncidentStore:
             await conn.execute(
                 update(IncidentRow).where(IncidentRow.id == state.id).values(columns(state, now))
             )
+            await take_in(conn, state.id, links, now)
             if broadcasts:
                 await conn.execute(
                     insert(BroadcastSpecRow)

@@ -212,7 +212,10 @@ async def _settle(
             continue
         place = scene.place(arrival)
         answer = Accepted(
-            signal_id=new_id("sig"), incident_id=place.incident_id, disposition=place.disposition
+            signal_id=new_id("sig"),
+            incident_id=place.incident_id,
+            disposition=place.disposition,
+            relates=place.relates,
         )
         known[arrival.delivery] = answer
         answers.append(answer)

@@ -34,11 +34,28 @@ _GATE = f"""
             END AS stale,
             clock_timestamp() + make_interval(secs => :lease) AS lease_until,
             EXISTS (SELECT 1 FROM broadcasts o
-                    WHERE o.incident_id = b.incident_id AND o.id <> b.id) AS others
+                    WHERE o.incident_id = b.incident_id AND o.id <> b.id) AS others,
+            ARRAY(SELECT k.of_id FROM incident_kin k WHERE k.incident_id = b.incident_id) AS kin,
+            (SELECT min(k.at) FROM incident_kin k WHERE k.incident_id = b.incident_id) AS kin_at
         FROM broadcasts b LEFT JOIN incidents i ON i.id = b.incident_id
         WHERE b.id = :broadcast
     )
 """
+
+
+def _elsewhere(same: str) -> str:
+    """The message of a merged or split incident that began a recipient's thread, if one did."""
+    return f"""(
+                    SELECT json_build_array(f.incident_id, fb.n)
+                    FROM deliveries f JOIN broadcasts fb ON fb.id = f.broadcast_id
+                    WHERE f.incident_id = ANY(g.kin) AND f.channel = c.channel AND {same}
+                      AND f.state IN ('sent', 'unknown') AND fb.moment <> 'executive'
+                      AND NOT EXISTS (
+                        SELECT 1 FROM deliveries w JOIN broadcasts wb ON wb.id = w.broadcast_id
+                        WHERE w.incident_id = c.incident_id AND w.channel = c.channel
+                          AND w.recipient = c.recipient AND w.state IN ('sent', 'unknown')
+                          AND wb.created_at < g.kin_at)
+                    ORDER BY fb.id LIMIT 1)"""
 
 
 def _claim(by_contact: bool) -> str:
@@ -79,7 +96,8 @@ def _claim(by_contact: bool) -> str:
                 CASE WHEN g.others THEN (
                     SELECT min(fb.n) FROM deliveries f JOIN broadcasts fb ON fb.id = f.broadcast_id
                     WHERE f.incident_id = c.incident_id AND f.channel = c.channel AND {same}
-                      AND f.state IN ('sent', 'unknown') AND f.broadcast_id <> c.broadcast_id) END
+                      AND f.state IN ('sent', 'unknown') AND f.broadcast_id <> c.broadcast_id) END,
+                CASE WHEN g.kin_at IS NOT NULL THEN {_elsewhere(same)} END
                 ) ORDER BY c.priority, c.id)
             FROM claimed c) AS found
         FROM gate g
@@ -131,6 +149,8 @@ DOUBTS = text(
         FROM deliveries q
         JOIN broadcasts b ON b.id = q.broadcast_id
         JOIN broadcasts o ON o.incident_id = b.incident_id AND o.n < b.n
+                          OR o.incident_id IN (SELECT k.of_id FROM incident_kin k
+                                               WHERE k.incident_id = b.incident_id)
         JOIN deliveries e ON e.broadcast_id = o.id AND e.channel = q.channel
                          AND e.recipient = q.recipient
         WHERE q.broadcast_id = :broadcast AND q.channel = :channel AND q.state = 'pending'
@@ -142,7 +162,10 @@ DOUBTS = text(
 OLDER = text(
     """
     SELECT DISTINCT e.broadcast_id FROM broadcasts b
-    JOIN deliveries e ON e.incident_id = b.incident_id AND e.broadcast_id <> b.id
+    JOIN deliveries e ON e.incident_id = ANY(ARRAY(
+        SELECT b.incident_id
+        UNION ALL SELECT k.of_id FROM incident_kin k WHERE k.incident_id = b.incident_id))
+        AND e.broadcast_id <> b.id
     WHERE b.id = :broadcast AND e.channel = :channel AND e.state = 'sending'
       AND e.lease_until < clock_timestamp()
       AND EXISTS (SELECT 1 FROM deliveries q WHERE q.broadcast_id = b.id AND q.channel = :channel

@@ -88,6 +88,7 @@ class SignalRow(Base):
     disposition: Mapped[str]
     received_at: Mapped[datetime]
     relayed_at: Mapped[datetime | None]
+    relates: Mapped[list[str]] = mapped_column(server_default=text("'{}'"))
     __table_args__ = (
         UniqueConstraint("source", "external_id", name="uq_signals_source_external_id"),
         Index("ix_signals_incident_seq", "incident_id", "seq"),

@@ -11,13 +11,15 @@ from datetime import datetime, timedelta
 
 from adapters.db.ids import new_id
 from domain.classification import SignalClass
-from domain.grouping import OpenIncident, accepts_refire, choose
+from domain.grouping import OpenIncident, accepts_refire, choose, joins
 from domain.incident import Stage
 from domain.policy import Policy
 from domain.signal import Signal, SignalStatus
 
 # A storm must not write the same row a thousand times; grouping counts in minutes.
 TOUCH_EVERY = timedelta(seconds=5)
+# Incidents that one alert makes one; what is left is related by the next.
+MOST_RELATED = 10
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class Place:
 
     disposition: str
     incident_id: str | None = None
+    relates: tuple[str, ...] = ()
+    """Other open incidents that the alert belongs to just as well."""
 
 
 class MustLock(Exception):
@@ -118,14 +122,33 @@ class Scene:
             others = self._candidates(but=owner)
             joined = choose(others, known, about.policy, about.now, arrival.near)
             if joined:
+                home, apart = self._together(arrival, others, joined)
                 self._leave(owner)
-                self._take(arrival, joined.id)
-                return Place("folded", joined.id)
+                self._take(arrival, home.id)
+                return Place("folded", home.id, apart)
         if not self.locked:
             raise MustLock
         self._leave(owner)
         opened = self._open(arrival)
         return Place("started" if known.confirms else "suspected", opened)
+
+    def _together(
+        self, arrival: Arrival, others: Iterable[OpenIncident], joined: OpenIncident
+    ) -> tuple[OpenIncident, tuple[str, ...]]:
+        """Where the alert goes, and the incidents that go on there because of it.
+
+        Those that were apart become one in the oldest of them that customers may know of.
+        """
+        about = arrival.about
+        if not about.policy.grouping.merge:
+            return joined, ()
+        fitting = [
+            one
+            for one in others
+            if joins(one, arrival.known, about.policy, about.now, arrival.near)
+        ]
+        fitting.sort(key=lambda i: (i.stage is Stage.SUSPECTED, i.opened_at, i.id))
+        return fitting[0], tuple(one.id for one in fitting[1:][:MOST_RELATED])
 
     def homeless(self, arrivals: Iterable[Arrival]) -> list[Arrival]:
         """Those whose home has to be looked for among the open incidents."""

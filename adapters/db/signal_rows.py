@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,12 +25,12 @@ _KNOWN = text("""
 _STORE = text("""
     INSERT INTO signals (id, source, external_id, dedup_key, status, signal, category, severity,
         severity_stated, confirms, components, regions, affected_share, reasons, correlation_id,
-        incident_id, disposition, received_at)
+        incident_id, disposition, received_at, relates)
     SELECT * FROM json_to_recordset(CAST(:rows AS json)) AS n (id text, source text,
         external_id text, dedup_key text, status text, signal jsonb, category text, severity text,
         severity_stated boolean, confirms boolean, components text[], regions text[],
         affected_share float8, reasons text[], correlation_id text, incident_id text,
-        disposition text, received_at timestamptz)
+        disposition text, received_at timestamptz, relates text[])
 """)
 
 
@@ -42,6 +42,7 @@ class Accepted(BaseModel):
     signal_id: str
     incident_id: str | None
     disposition: str
+    relates: tuple[str, ...] = Field(default=(), exclude=True)
 
 
 async def stored_deliveries(
@@ -86,4 +87,5 @@ def _row(arrival: Arrival, answer: Accepted) -> dict[str, Any]:
         "incident_id": answer.incident_id,
         "disposition": answer.disposition,
         "received_at": arrival.about.now,
+        "relates": answer.relates,
     }

@@ -237,6 +237,36 @@ def hand_over(
     command(data_dir, incident, "hand-over", {"role": role, "to": to}, as_json)
 
 
+@app.command()
+def merge(
+    incident: IncidentRef,
+    into: Annotated[
+        str, typer.Option("--into", metavar="INCIDENT", help="The incident that goes on.")
+    ],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Let an incident go on in another one: one thread, one all-clear for everybody."""
+    with open_gateway(data_dir) as client:
+        path = f"/api/incidents/{find(client, incident)['id']}/merge"
+        other = find(client, into)["id"]
+        emit(call(client, "POST", path, json={"into": other}), as_json)
+
+
+@app.command()
+def split(
+    incident: IncidentRef,
+    components: Annotated[
+        str, typer.Option("--components", metavar="KEY,KEY", help="What goes on by itself.")
+    ],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Let some components go on as an incident of their own."""
+    keys = [key.strip() for key in components.split(",") if key.strip()]
+    command(data_dir, incident, "split", {"components": keys}, as_json)
+
+
 @app.command("false-alarm")
 def false_alarm(
     incident: IncidentRef,
