@@ -120,8 +120,6 @@ class Promise(Frozen):
 
     number: int
     channels: tuple[Channel, ...] = ()
-    heard: tuple[Channel, ...] = ()
-    """Those of them that had a message since: a version may go out in parts."""
     made_at: datetime
     due: datetime
 

@@ -36,15 +36,19 @@ def on_post_mortem(step: Step, event: PostMortemMoved) -> None:
         visible=event.state is PostMortemState.PUBLISHED,
     )
     if event.state is PostMortemState.PUBLISHED and event.version is not None:
-        channels = step.policy.channels(step.state.severity, Moment.POST_MORTEM)
-        step.broadcast(
-            _post_mortem_pending(
-                step, PostMortemOffer(version=event.version, hash=event.hash or ""), channels
-            ),
-            channels,
-            by="reviewed post-mortem",
-        )
+        step.set(offer=PostMortemOffer(version=event.version, hash=event.hash or ""))
+        _announce(step)
     close_when_done(step)
+
+
+def _announce(step: Step) -> None:
+    """Customers are told where the report is, but not while the incident has begun again."""
+    offer, state = step.state.offer, step.state
+    if offer is None or (state.edition >= 4 and state.stage is not Stage.RESOLVED):
+        return
+    channels = step.policy.channels(state.severity, Moment.POST_MORTEM)
+    step.set(offer=None)
+    step.broadcast(_post_mortem_pending(step, offer, channels), channels, by="reviewed post-mortem")
 
 
 def _ask_again(step: Step) -> None:
@@ -87,6 +91,9 @@ def offer_post_mortem(step: Step) -> None:
     """Put a drafted post-mortem before its reviewers once nothing else waits."""
     state, offer = step.state, step.state.offer
     if offer is None or state.pending or state.drafting or state.stage is not Stage.RESOLVED:
+        return
+    if state.post_mortem is PostMortemState.PUBLISHED:
+        _announce(step)
         return
     step.set(offer=None)
     channels = step.policy.channels(state.severity, Moment.POST_MORTEM)

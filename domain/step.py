@@ -244,9 +244,9 @@ class Step:
         state = self.state
         for_customers = bool(set(channels) - STAFF_CHANNELS)
         due = self.promised(pending) if for_customers else pending.next_update_at
-        if for_customers and not self._keeps(pending, channels) and self.state.promise is not None:
+        if for_customers and not self._keeps(pending, channels) and state.promise is not None:
             # The rest of its readers still wait for what they were promised: so do these.
-            due = self.state.promise.due
+            due = state.promise.due
         n = state.broadcasts + 1
         self.set(broadcasts=n)
         self.actions.append(
@@ -279,21 +279,23 @@ class Step:
             kept = self._keeps(pending, channels)
             told = (*state.told, *channels)
             self.set(told=tuple(c for c in Channel if c in told and c not in STAFF_CHANNELS))
-            self._told_customers(pending, due, channels, kept)
+            self._told_customers(pending, due, kept)
 
     def _keeps(self, pending: Pending, channels: tuple[Channel, ...]) -> bool:
-        """Whether with this message all who were promised one had one; the end is always enough."""
+        """Whether this message goes to all who were promised one, or is the end, or too late.
+
+        A version may go out in parts: each then says the time that the others were told.
+        """
         promise = self.state.promise
         if promise is None or self.state.edition < 4 or pending.moment in CLOSING:
             return True
         waiting = set(promise.channels) & set(self.state.told)
-        return waiting <= {*promise.heard, *channels}
+        return waiting <= set(channels) or promise.due <= self.now
 
     def _told_customers(
         self,
         pending: Pending,
         due: datetime | None,
-        channels: tuple[Channel, ...],
         kept: bool,
     ) -> None:
         self.set(audience=pending.audience)
@@ -302,10 +304,7 @@ class Step:
         self.set(announced=True, last_sent_at=self.now, told_stage=pending.stage)
         if pending.moment is Moment.UPDATE:
             self.set(updates=max(self.state.updates, pending.number))
-        promise = self.state.promise
-        if not kept and promise is not None:
-            heard = tuple(c for c in Channel if c in {*promise.heard, *channels})
-            self.set(promise=promise.model_copy(update={"heard": heard}))
+        if not kept:
             return
         self.keep_promise()
         if pending.moment in CLOSING:
