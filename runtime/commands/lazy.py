@@ -32,7 +32,7 @@ COMMANDS = {
     "sends": Entry("sends", "The kill switch: nothing leaves, nothing is lost."),
     "reconcile": Entry("reconcile", "Compare PostgreSQL and Temporal after a loss, and repair."),
     "customers": Entry("customers", "Import customers, see whom an incident would reach."),
-    "policy": Entry("policy", "Check the communication plan."),
+    "policy": Entry("policy", "Check the communication plan, try it on the past."),
     "analytics": Entry("analytics", "What the figures say."),
     "audit": Entry("audit", "The audit log: prove it, export it."),
     "retention": Entry("retention", "Delete what the policy no longer keeps."),

@@ -17,6 +17,7 @@ from domain.errors import BadInput
 from domain.message import Channel
 from domain.policy import Policy
 from domain.policy_check import gaps, gate_table
+from runtime.commands.backtest import backtest, signals_from_statuspage
 from runtime.commands.common import (
     DEFAULT_DATA_DIR,
     PIPED_WIDTH,
@@ -37,9 +38,13 @@ NONE = "none"
 app = typer.Typer(help="The communication plan.")
 
 
+app.command()(backtest)
+app.command()(signals_from_statuspage)
+
+
 @app.callback()
 def _group() -> None:
-    """A group even while it has one command."""
+    """The communication plan."""
 
 
 @app.command()
