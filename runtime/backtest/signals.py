@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from adapters import registry
-from adapters.payload import instant
+from adapters.payload import KEY_LENGTH, instant
 from domain.backtest_record import ActualMessage
 from domain.errors import BadInput, FieldError
 from domain.signal import Key
@@ -33,7 +33,6 @@ STAGES = (
     *("investigating", "identified", "monitoring", "resolved", "update", "postmortem"),
     *("scheduled", "in_progress", "verifying", "completed"),
 )
-HUMAN = "human"
 SHOWN = 80
 
 
@@ -134,9 +133,9 @@ def _signals(item: dict[str, Any], where: str) -> Iterator[Recorded]:
     if given is not None and received is None:
         fault = FieldError(field="received_at", value=_shown(given), allowed=TIME)
         raise _bad(where, [fault])
-    sources = [*(spec.name for spec in registry.monitors()), HUMAN]
-    if source is not None and source not in sources:
-        fault = FieldError(field="source", value=_shown(source), allowed=", ".join(sources))
+    if source is not None and not (isinstance(source, str) and 0 < len(source) <= KEY_LENGTH):
+        allowed = f"the name of a monitor, a text of 1 to {KEY_LENGTH} characters"
+        fault = FieldError(field="source", value=_shown(source), allowed=allowed)
         raise _bad(where, [fault])
     try:
         parsed = _generic().parse(json.dumps(item).encode())
