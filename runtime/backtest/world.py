@@ -200,6 +200,8 @@ def _remarks(play: Play) -> tuple[str, ...]:
         found.append("never_confirmed")
     elif not any(m.to_customers for m in play.sent):
         found.append("nobody_told")
+    if play.policy.categories[state.category].dry_run:
+        found.append("dry_run")
     if play.abandoned:
         found.append("never_ended")
     ends = [m for m in play.sent if m.moment in CLOSING and m.to_customers]

@@ -22,6 +22,7 @@ COMMANDS = {
     "up": Entry("up", "Run Temporal, PostgreSQL, worker and gateway until Ctrl-C."),
     "demo": Entry("demo", "Play an incident on a stack of its own, and leave it up."),
     "signal": Entry("signal", "Send an alert, signed, as its monitor would."),
+    "drill": Entry("drill", "Play a recorded incident on the running stack; nothing leaves."),
     "incident": Entry("incident", "Start, watch and steer incidents."),
     "approve": Entry("approval", "Let the pending draft out."),
     "reject": Entry("approval", "Turn the pending draft down, with a reason."),
