@@ -14,9 +14,11 @@ from domain.signal import Signal
 # Drilled alerts have keys of their own, so that they never fold into, end or repeat a real one.
 MARK = "dry-run:"
 KEY_LENGTH = 200
-MAX_SPEED = 600
-# Writing and sending a holding line takes the stack about a second, however fast the drill is.
-SHORTEST = timedelta(seconds=2)
+MAX_SPEED = 120
+# A busy stack takes seconds to write and send a holding line, however fast the drill is; and its
+# lead must stay shorter than every rhythm, or one line would follow the other without a pause.
+SHORTEST_LEAD = timedelta(seconds=5)
+SHORTEST = timedelta(seconds=8)
 # Durations of the world rather than of the plan: leases, retention, what words mean, data age.
 AS_THEY_ARE = frozenset({"delivery", "retention", "tone", "audience"})
 
@@ -37,25 +39,26 @@ def sped_up(policy: Policy, speed: int) -> Policy:
         return policy
     return policy.model_copy(
         update={
-            name: _faster(getattr(policy, name), speed)
+            name: _faster(getattr(policy, name), speed, name)
             for name in type(policy).model_fields
             if name not in AS_THEY_ARE
         }
     )
 
 
-def _faster(value: Any, speed: int) -> Any:
+def _faster(value: Any, speed: int, name: str) -> Any:
     match value:
         case timedelta():
-            seconds = round(value.total_seconds() / speed)
-            return min(value, max(timedelta(seconds=seconds), SHORTEST))
+            seconds = timedelta(seconds=round(value.total_seconds() / speed))
+            return min(value, max(seconds, SHORTEST_LEAD if name == "holding_lead" else SHORTEST))
         case BaseModel():
             fields = type(value).model_fields
-            return value.model_copy(update={n: _faster(getattr(value, n), speed) for n in fields})
+            faster = {n: _faster(getattr(value, n), speed, n) for n in fields}
+            return value.model_copy(update=faster)
         case dict():
-            return {key: _faster(item, speed) for key, item in value.items()}
+            return {key: _faster(item, speed, name) for key, item in value.items()}
         case tuple():
-            return tuple(_faster(item, speed) for item in value)
+            return tuple(_faster(item, speed, name) for item in value)
         case _:
             return value
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -33,6 +33,7 @@ STAGES = (
     *("investigating", "identified", "monitoring", "resolved", "update", "postmortem"),
     *("scheduled", "in_progress", "verifying", "completed"),
 )
+ENDED = frozenset({"resolved", "completed"})
 SHOWN = 80
 
 
@@ -65,14 +66,25 @@ class Recording:
             raise _bad(where, [FieldError(field="signal", value=_shown(item), allowed=allowed)])
         self.signals += list(_signals(dict(item), where))
 
+    def _time_ends(self) -> None:
+        """An end that only says when it began came when the operator said so, if that is known."""
+        began = {one.alert: one.at for one in self.signals if one.signal.status == "firing"}
+        said = {m.incident: m.at for m in sorted(self.actual, key=_at) if m.stage in ENDED}
+        for place, one in enumerate(self.signals):
+            start = began.get(one.alert)
+            if one.timed or one.signal.status != "resolved" or start is None or one.at > start:
+                continue
+            end = said.get(one.incident)
+            if end is None or end <= start:
+                self._remark("end_without_time")
+            else:
+                self.signals[place] = replace(one, at=end)
+
     def check(self, path: Path) -> None:
         """What can only be said of the whole; raises BadInput when there is no signal."""
         if not self.signals:
             raise BadInput(f"{path}: holds no signal; allowed: {', '.join(SUFFIXES)} with signals")
-        began = {one.alert: one.at for one in self.signals if one.signal.status == "firing"}
-        for one in self.signals:
-            if one.signal.status == "resolved" and began.get(one.alert) == one.at:
-                self._remark("end_without_time")
+        self._time_ends()
         known = {one.incident for one in self.signals}
         strange = {message.incident for message in self.actual} - known
         if strange:
@@ -147,7 +159,12 @@ def _signals(item: dict[str, Any], where: str) -> Iterator[Recorded]:
             fault = FieldError(field="received_at", value=None, allowed=f"{TIME}, or started_at")
             raise _bad(where, [fault])
         named = signal.model_copy(update={"source": source}) if source else signal
-        yield Recorded(named, at, signal.labels.get(INCIDENT_LABEL) or signal.dedup_key)
+        name = signal.labels.get(INCIDENT_LABEL) or signal.dedup_key
+        yield Recorded(named, at, name, timed=received is not None)
+
+
+def _at(message: ActualMessage) -> datetime:
+    return message.at
 
 
 def _messages(items: Any, where: str) -> Iterator[ActualMessage]:

@@ -26,11 +26,15 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Recorded:
-    """A signal with the instant at which it came, and the names of the incident it was part of."""
+    """A signal with the instant at which it came, and the name of the incident it was part of.
+
+    `timed`: the recording says when it came, rather than when it began.
+    """
 
     signal: Signal
     at: datetime
     incident: str
+    timed: bool = True
 
     @property
     def alert(self) -> str:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.drill import KEY_LENGTH, MAX_SPEED, SHORTEST, drilled, sped_up
+from domain.drill import KEY_LENGTH, MAX_SPEED, SHORTEST, SHORTEST_LEAD, drilled, sped_up
 from domain.policy import Policy
 from domain.signal import Severity, Signal, SignalStatus
 
@@ -31,7 +31,8 @@ def test_cadences_are_divided_and_what_is_of_the_world_stays(policy: Policy) -> 
     assert fast.severities[Severity.P4].update_every is None
     assert fast.resolution.stable_for == timedelta(seconds=10)
     assert fast.grouping.window == timedelta(seconds=30)
-    assert fast.promises.holding_lead == SHORTEST
+    assert fast.promises.holding_lead == SHORTEST_LEAD
+    assert fast.promises.remind_before == SHORTEST
     assert fast.delivery == policy.delivery and fast.retention == policy.retention
     assert fast.tone == policy.tone and fast.routes == policy.routes
 
@@ -42,6 +43,15 @@ def test_a_faster_policy_is_read_back_under_its_hash(policy: Policy, speed: int)
     again = Policy.model_validate(fast.model_dump(mode="json"))
     assert again == fast and again.hash == fast.hash
     assert (fast.hash == policy.hash) == (speed == 1)
+
+
+def test_at_full_speed_a_holding_line_still_waits_for_its_turn(policy: Policy) -> None:
+    quick = policy.severities[Severity.P1].model_copy(update={"update_every": timedelta(minutes=5)})
+    short = policy.model_copy(update={"severities": policy.severities | {Severity.P1: quick}})
+    for rules in (policy, short):
+        fast = sped_up(rules, MAX_SPEED)
+        every = [plan.update_every for plan in fast.severities.values() if plan.update_every]
+        assert fast.promises.holding_lead < min(every)
 
 
 def test_an_older_policy_keeps_its_hash_and_a_category_can_be_held(policy: Policy) -> None:

@@ -51,9 +51,18 @@ def test_a_cloud_event_is_a_signal_too(tmp_path: Path) -> None:
 
 
 def test_ends_without_a_time_and_messages_without_a_signal_are_remarked(tmp_path: Path) -> None:
-    signals = [signal("a", 0), signal("a", 0, "resolved")]
-    found = read_recording(save(tmp_path / "in", signals, ("a", 0, "update"), ("b", 0, "update")))
+    untimed = signal("a", 0, "resolved", started_at=at(0), received_at=None)
+    said = [("a", 0, "update"), ("b", 0, "update")]
+    found = read_recording(save(tmp_path / "in", [signal("a", 0), untimed], *said))
     assert found.remarks == {"end_without_time": 1, "said_without_signal": 1}
+
+
+def test_an_end_without_a_time_came_when_the_operator_said_so(tmp_path: Path) -> None:
+    untimed = signal("a", 0, "resolved", started_at=at(0), received_at=None)
+    said = ("a", 5, "update"), ("a", 40, "resolved")
+    found = read_recording(save(tmp_path / "in", [signal("a", 0), untimed], *said))
+    assert [(one.at - START).total_seconds() for one in found.signals] == [0, 2400]
+    assert found.remarks == {}
 
 
 @pytest.mark.parametrize(
