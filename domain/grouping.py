@@ -27,6 +27,7 @@ class OpenIncident(BaseModel):
     components: tuple[str, ...]
     regions: tuple[str, ...]
     separate: bool
+    dry_run: bool = False
     opened_at: datetime
     last_alert_at: datetime
     resolved_at: datetime | None

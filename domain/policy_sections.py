@@ -116,10 +116,14 @@ class ConfirmationRule(Strict):
 
 
 class Category(Strict):
-    """A kind of incident; `compliance_bound` ones always need approval (PRODUCT 2)."""
+    """A kind of incident; `compliance_bound` ones always need approval (PRODUCT 2).
+
+    `dry_run`: of incidents that open in it nothing leaves, everything else happens.
+    """
 
     compliance_bound: bool = False
     approver_role: str = "approver"
+    dry_run: Later[bool] = False
 
 
 class PostMortemDuty(Strict):

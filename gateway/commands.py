@@ -91,9 +91,9 @@ class Commands:
             key=call.request,
             now=self._deps.now(),
             correlation_id=call.correlation_id,
-            dry_run=self._deps.dry_run,
+            dry_run=self._deps.dry_run or body.dry_run,
             opened_by=call.actor.name,
-            **body.model_dump(),
+            **body.model_dump(exclude={"dry_run"}),
         )
         if accepted.incident_id is None:
             raise Refused("not_open", "this report was taken as belonging to no incident")

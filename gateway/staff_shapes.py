@@ -68,6 +68,7 @@ class StartBody(Body):
     customer_impact: bool = True
     affected_share: Share | None = None
     separate: bool = False
+    dry_run: bool = False
 
 
 class UpdateBody(Body):

@@ -8,9 +8,11 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
+from domain.drill import drilled
 from domain.errors import NotFound, Unauthorized
 from domain.signal import Signal
 from gateway.deps import Deps
+from gateway.drills import Drill
 from gateway.problems import correlation_id, problem
 from runtime.doors import Accepted
 from runtime.relay import TemporalDown
@@ -33,8 +35,14 @@ def router(deps: Deps) -> APIRouter:
     door = Door(deps)
 
     @routes.post(PATH, status_code=202)
-    async def receive(source: str, request: Request) -> JSONResponse:
-        """Take a monitor's delivery; 202 means that it is stored for good."""
+    async def receive(
+        source: str, request: Request, dry_run: bool = False, speed: int = 1
+    ) -> JSONResponse:
+        """Take a monitor's delivery; 202 means that it is stored for good.
+
+        `dry_run`: an exercise; its incident is kept apart from real ones and nothing of it leaves.
+        `speed`: so many times faster the policy's cadences run in it.
+        """
         return await door.take(source, request)
 
     return routes
@@ -68,23 +76,30 @@ class Door:
         if not _is_json(request):
             detail = "the content type must be application/json or end in +json"
             return problem(415, detail, request=request)
+        drill = Drill.asked(request)
         signals = known.monitor.parse(body)
         # Begun in their order, which the intake keeps; together they cost one commit.
         accepted = await asyncio.gather(
-            *(_store(deps, signal, correlation_id(request)) for signal in signals)
+            *(_store(deps, signal, correlation_id(request), drill) for signal in signals)
         )
         told = await _tell(deps, accepted)
         return JSONResponse(_answer(accepted, told), 202)
 
 
-async def _store(deps: Deps, signal: Signal, correlation: str) -> Accepted:
+async def _store(
+    deps: Deps, signal: Signal, correlation: str, drill: Drill | None = None
+) -> Accepted:
+    policy, policy_hash = deps.policy, deps.policy_hash
+    if drill is not None:
+        signal = drilled(signal)
+        policy, policy_hash = await drill.policy(deps)
     accepted = await deps.intake.receive(
         signal,
-        deps.policy,
+        policy,
         now=deps.now(),
         correlation_id=correlation,
-        dry_run=deps.dry_run,
-        policy_hash=deps.policy_hash,
+        dry_run=deps.dry_run or drill is not None,
+        policy_hash=policy_hash,
     )
     if accepted.disposition not in QUIET:
         log.info(

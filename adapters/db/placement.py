@@ -55,6 +55,12 @@ class Arrival:
         return self.signal.source, self.signal.external_id
 
     @property
+    def dry_run(self) -> bool:
+        """Whether nothing may leave of an incident that it opens: so the stack, the delivery or
+        the policy of its category says."""
+        return self.about.dry_run or self.about.policy.categories[self.known.category].dry_run
+
+    @property
     def fires(self) -> bool:
         return self.signal.status is SignalStatus.FIRING
 
@@ -119,7 +125,7 @@ class Scene:
                 self._take(arrival, home.id)
                 return Place("folded", home.id)
         if not about.separate:
-            others = self._candidates(but=owner)
+            others = self._candidates(arrival, but=owner)
             joined = choose(others, known, about.policy, about.now, arrival.near)
             if joined:
                 home, apart = self._together(arrival, others, joined)
@@ -161,9 +167,11 @@ class Scene:
         home = self.incidents[owner.incident_id]
         return accepts_refire(home, arrival.about.policy, arrival.about.now)
 
-    def _candidates(self, but: Owner | None) -> list[OpenIncident]:
-        left = but.incident_id if but else None
-        return [self.incidents[i] for i in self.candidates if i != left and i not in self.over]
+    def _candidates(self, arrival: Arrival, but: Owner | None) -> list[OpenIncident]:
+        """What it may join: a real alert no dry run, or customers would never hear of it."""
+        left, dry_run = but.incident_id if but else None, arrival.dry_run
+        there = (self.incidents[i] for i in self.candidates if i != left and i not in self.over)
+        return [incident for incident in there if incident.dry_run is dry_run]
 
     def _leave(self, owner: Owner | None) -> None:
         """The alert's incident is over: none of its fingerprints belongs to it any more."""
@@ -185,6 +193,7 @@ class Scene:
             components=known.components,
             regions=known.regions,
             separate=about.separate,
+            dry_run=arrival.dry_run,
             opened_at=about.now,
             last_alert_at=about.now,
             resolved_at=None,

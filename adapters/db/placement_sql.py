@@ -20,8 +20,8 @@ MAX_CANDIDATES = 200
 # Whoever wants to open an incident waits for whoever is opening one.
 LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('forewarn new incident', 0))")
 
-_INCIDENT = """i.id, i.stage, i.category, i.components, i.regions, i.separate, i.opened_at,
-               i.last_alert_at, i.resolved_at, i.open"""
+_INCIDENT = """i.id, i.stage, i.category, i.components, i.regions, i.separate, i.dry_run,
+               i.opened_at, i.last_alert_at, i.resolved_at, i.open"""
 
 # LATERAL with a LIMIT asks the index once for each: a table that grew in this very storm looks
 # small to the planner, which would rather read it whole.
@@ -158,7 +158,6 @@ def _incident_row(scene: Scene, incident_id: str, first: Arrival) -> dict[str, A
         "title": signal.title[:TITLE_LENGTH],
         "severity": first.known.severity,
         "affected_share": signal.affected_share,
-        "dry_run": about.dry_run,
         "started_at": plausible_start(signal.started_at, about.now),
         "policy_hash": about.policy_hash,
         "correlation_id": about.correlation_id,

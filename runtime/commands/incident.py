@@ -57,6 +57,9 @@ def start(
     separate: Annotated[
         bool, typer.Option("--separate", help="Never join an incident that is open.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Everything happens, and nothing leaves.")
+    ] = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
@@ -64,7 +67,7 @@ def start(
     body = {
         "title": title, "components": component or [], "regions": region or [],
         "severity": severity, "description": description, "affected_share": affected_share,
-        "customer_impact": not suspected, "separate": separate,
+        "customer_impact": not suspected, "separate": separate, "dry_run": dry_run,
     }  # fmt: skip
     with open_gateway(data_dir) as client:
         emit(call(client, "POST", "/api/incidents", json=body), as_json)

@@ -24,6 +24,7 @@ from domain.policy_check import gate_table
 from domain.policy_gaps import gaps
 from domain.signal import Severity
 from runtime.commands import policy_rule
+from runtime.commands.backtest import backtest, signals_from_statuspage
 from runtime.commands.common import (
     DEFAULT_DATA_DIR,
     PIPED_WIDTH,
@@ -48,6 +49,8 @@ app.command()(policy_rule.reload)
 app.command("list")(policy_rule.list_policies)
 app.command()(policy_rule.show)
 app.command()(policy_rule.diff)
+app.command()(backtest)
+app.command()(signals_from_statuspage)
 
 
 @app.command()
