@@ -29,6 +29,7 @@ from domain.policy_sections import (
     Grouping,
     People,
     Promises,
+    QuietHours,
     Resolution,
     Retention,
     Route,
@@ -69,6 +70,7 @@ class Policy(Strict):
     tone: Tone = Tone()
     length_limits: dict[Channel, int]
     credits: Later[CreditPolicy | None] = None
+    quiet_hours: Later[QuietHours | None] = None
 
     @model_validator(mode="after")
     def _refer_to_known_things(self) -> Self:

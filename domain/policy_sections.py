@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -220,6 +220,18 @@ class Delivery(Strict):
     retry_cap: Duration
     expires_after: Duration
     first_segments: tuple[str, ...] = ()
+
+
+class QuietHours(Strict):
+    """When a channel lets people sleep, by the recipient's own clock; `until` may be next morning.
+
+    Not for the severities in `unless`, and never for an end: whoever heard the start hears it.
+    """
+
+    channels: tuple[Channel, ...]
+    begin: time
+    until: time
+    unless: tuple[Severity, ...] = ()
 
 
 class Audience(Strict):

@@ -57,8 +57,16 @@ _TOLD = """
     )
 """
 
-# Expects `seen` with recipient, address, told, sure, allowed (by preference), segment.
-_JUDGED = """
+# Night may begin before midnight and end after it.
+_CLOCK = "(cast(:now AS timestamptz) AT TIME ZONE s.timezone)::time"
+_ASLEEP = f"""
+    CASE WHEN cast(:quiet_begin AS time) <= cast(:quiet_until AS time)
+         THEN {_CLOCK} >= :quiet_begin AND {_CLOCK} < :quiet_until
+         ELSE {_CLOCK} >= :quiet_begin OR {_CLOCK} < :quiet_until END
+"""
+
+# Expects `seen` with recipient, address, told, sure, allowed (by preference), segment, timezone.
+_JUDGED = f"""
     judged AS (
         SELECT s.*, CASE
             WHEN NOT :configured THEN 'not_configured'
@@ -67,6 +75,7 @@ _JUDGED = """
             WHEN x.reason IS NOT NULL THEN x.reason
             WHEN :by_segment AND NOT s.told
                  AND NOT coalesce(s.segment = ANY(:segments), false) THEN 'segment'
+            WHEN :quiet AND ({_ASLEEP}) THEN 'quiet_hours'
             END AS refused
         FROM seen s
         LEFT JOIN (SELECT lower(address) AS address, min(reason) AS reason
@@ -258,7 +267,8 @@ async def freeze(
             segments = policy.audience.chat_segments
         await conn.execute(
             statements[channel],
-            {
+            _quiet(policy, spec, channel)
+            | {
                 "broadcast": broadcast_id,
                 "incident": spec.incident_id,
                 "n": spec.n,
@@ -278,3 +288,19 @@ async def freeze(
                 "timezone": policy.company.timezone,
             },
         )
+
+
+def _quiet(policy: Policy, spec: BroadcastSpec, channel: Channel) -> dict[str, object]:
+    """Whether the recipients' clocks matter for this channel of this message, and from when."""
+    hours = policy.quiet_hours
+    quiet = (
+        hours is not None
+        and channel in hours.channels
+        and Severity(spec.severity) not in hours.unless
+        and spec.moment not in TOLD_ONLY
+    )
+    return {
+        "quiet": quiet,
+        "quiet_begin": hours.begin if hours is not None else None,
+        "quiet_until": hours.until if hours is not None else None,
+    }
