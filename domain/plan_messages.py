@@ -60,6 +60,7 @@ def on_drafted(step: Step, event: Drafted) -> None:
         step.set(drafting=step.again(draft))
         return
     step.set(drafting=None)
+    invalid = event.invalid or _states_the_past(step, event)
     pending = Pending(
         draft=event.version,
         moment=event.moment,
@@ -67,10 +68,10 @@ def on_drafted(step: Step, event: Drafted) -> None:
         hash=event.hash,
         channels=draft.channels,
         audience=audience_or(state, event.audience),
-        next_update_at=event.next_update_at,
+        next_update_at=step.ahead(event.next_update_at, event.promise_is_literal),
         promised=draft.promised,
         promise_is_literal=event.promise_is_literal,
-        invalid=event.invalid,
+        invalid=invalid,
         stage=draft.stage,
         asked_at=step.now,
         note_id=draft.note_id,
@@ -83,7 +84,7 @@ def on_drafted(step: Step, event: Drafted) -> None:
     if gated and event.moment in CLOSING:
         # The staff hear the end with the customers: a draft that is taken back was no end.
         auto, gated = (), draft.channels
-    if event.invalid:
+    if invalid:
         step.note("draft_invalid", version=event.version)
         gated = (*gated, *(c for c in auto if c not in STAFF_CHANNELS))
         auto = tuple(c for c in auto if c in STAFF_CHANNELS)
@@ -92,6 +93,14 @@ def on_drafted(step: Step, event: Drafted) -> None:
         step.broadcast(pending, auto, by="policy")
     if gated:
         step.put_before_approvers(pending.model_copy(update={"channels": gated}))
+
+
+def _states_the_past(step: Step, event: Drafted) -> bool:
+    """Whether the words have a promised time written out that has passed: a human mends them."""
+    due = event.next_update_at
+    return (
+        step.state.edition >= 4 and event.promise_is_literal and due is not None and due <= step.now
+    )
 
 
 def _holding_line(step: Step, event: Drafted) -> None:
@@ -112,7 +121,7 @@ def _holding_line(step: Step, event: Drafted) -> None:
         hash=event.hash,
         channels=auto,
         audience=step.state.audience,
-        next_update_at=event.next_update_at,
+        next_update_at=step.ahead(event.next_update_at, literal=False),
         stage=draft.stage,
         asked_at=step.now,
     )

@@ -149,12 +149,17 @@ class Step:
         )
 
     def overtaken(self, draft: Draft) -> bool:
-        """Whether a promise passed while the words were being written, so that they hide it, or
-        the next one did, so that they state it in the past."""
-        if draft.promised is None and self.unkept() is not None:
-            return True
-        due = draft.next_update_at
-        return self.state.edition >= 4 and due is not None and due <= self.now
+        """Whether a promise passed while the words were being written, so that they hide it."""
+        return draft.promised is None and self.unkept() is not None
+
+    def ahead(self, due: datetime | None, literal: bool) -> datetime | None:
+        """The next update that slow words promise: one that is still to come.
+
+        Not by asking again: words that take longer than the rhythm would never be read.
+        """
+        if due is None or due > self.now or literal or self.state.edition < 4:
+            return due
+        return self.next_due(self.now)
 
     def again(self, draft: Draft) -> Draft:
         """Ask for the same words anew, as things stand now."""
