@@ -20,7 +20,7 @@ from domain.resume import resume
 from domain.signal import AlertBatch
 from domain.step import Step
 from tests.domain.properties import accounts, invariants, world
-from tests.domain.properties.exploring import explore
+from tests.domain.properties.exploring import SEARCH, explore
 from tests.domain.properties.invariants import Check
 from tests.domain.properties.records import Violation
 from tests.domain.properties.stories import Story, stories
@@ -174,4 +174,4 @@ def test_is_caught(fault: Break, monkeypatch: pytest.MonkeyPatch) -> None:
             raise Violation(breaches[0])
 
     with pytest.raises(Violation, match=fault.breach):
-        explore(fault.make.__name__, stories, judge, STORIES, shortest=False)
+        explore(fault.make.__name__, stories, judge, STORIES, SEARCH)
