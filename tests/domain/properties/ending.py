@@ -8,7 +8,7 @@ from typing import Literal
 from domain.incident import ACTIVE, Stage
 from domain.message import Moment
 from tests.domain.properties.happenings import DISMISS, RESOLVE, Alerts, LetOut
-from tests.domain.properties.world import NOTHING, World
+from tests.domain.properties.world import World
 
 Relapse = Literal["never", "before", "after"]
 # Rounds of work within which every incident can be closed.
@@ -53,5 +53,4 @@ def _work(world: World) -> None:
     elif state.stage in ACTIVE:
         world.command(RESOLVE)
     else:
-        due = world.next_due()
-        world.pass_time(max(due - world.now, NOTHING) if due else A_DAY)
+        world.pass_time(max(*world.pace.answers, world.policy.grouping.reopen_within))

@@ -32,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     invariants.every_broadcast_carries_what_was_written,
     invariants.every_incident_can_be_ended,
     invariants.what_is_waited_for_will_come,
+    invariants.what_is_written_is_read,
     invariants.the_end_that_was_asked_for_comes,
     invariants.severity_is_a_humans_once_set,
     invariants.timers_lie_ahead,
