@@ -26,6 +26,7 @@ from tests.domain.properties.happenings import (
     Edit,
     Happening,
     LetOut,
+    OldButton,
     OptOut,
     Resolve,
     RunLost,
@@ -132,12 +133,20 @@ rare: st.SearchStrategy[Happening] = st.one_of(
 )
 happenings: st.SearchStrategy[Happening] = st.one_of(
     waits,
-    st.just(LetOut()),
+    st.sampled_from([LetOut(), LetOut(), OldButton()]),
     alerts,
     st.builds(Command, event=commands, raced=st.sampled_from([False, False, True])),
     decisions,
     # What most stories turn on comes more often than chance would have it.
-    st.sampled_from([Command(RESOLVE), Command(update()), Alerts(firing=0), Alerts()]),
+    st.sampled_from(
+        [
+            Command(RESOLVE),
+            Command(update()),
+            Command(severity(Severity.P4)),
+            Alerts(firing=0),
+            Alerts(),
+        ]
+    ),
     st.sampled_from([Resolve(), Wait("a rhythm"), Wait("until silence is noticed")]),
     edits,
     outages,
