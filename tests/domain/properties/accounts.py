@@ -32,7 +32,8 @@ def every_promise_is_settled_once(world: World) -> Iterator[str]:
                 opened[promise.number] = promise
                 continue
             settled[promise.number] += 1
-            if opened.get(promise.number) != promise or settled[promise.number] > 1:
+            made = opened.get(promise.number)
+            if made is None or made.due != promise.due or settled[promise.number] > 1:
                 yield f"{name} is {entry.state}, but was not open"
             in_time = entry.kept_at is not None and entry.kept_at <= promise.due
             if entry.state != "superseded" and (entry.state == "kept") is not in_time:
@@ -71,18 +72,20 @@ def a_missed_promise_is_admitted(world: World) -> Iterator[str]:
 
 
 def a_promise_is_kept_where_it_was_made(world: World) -> Iterator[str]:
-    """What keeps a promise goes to every channel on which customers read it."""
+    """By then every channel on which customers could read it has had a message since."""
+    since: set[Channel] = set()
+    readers: set[Channel] = set()
     for number, taken in enumerate(world.steps):
+        since |= {c for sent in taken.to_customers for c in sent.channels}
         for entry in taken.settled:
-            if entry.state != "kept":
-                continue
-            read = set(entry.promise.channels) & set(taken.before.told)
-            missing = read - {c for sent in taken.to_customers for c in sent.channels}
-            if missing:
+            if entry.state == "kept" and readers & set(entry.promise.channels) - since:
+                missing = readers & set(entry.promise.channels) - since
                 yield (
                     f"step {number}: promise {entry.promise.number} counts as kept, but nothing "
                     f"went to {', '.join(sorted(missing))}"
                 )
+            if entry.state == "open":
+                since, readers = set(), set(taken.after.told)
 
 
 def what_is_said_is_promised(world: World) -> Iterator[str]:

@@ -107,8 +107,7 @@ class Decide:
 
     def happen(self, world: World) -> None:
         pending = world.state.pending
-        last = pending.draft if pending else len(world.versions)
-        draft = last - self.back
+        draft = (pending.draft if pending else len(world.versions)) - self.back
         if draft > 0:
             decided = Decided(draft=draft, decision=self.decision, by=self.by, role=self.role)
             Command(decided, raced=self.signalled).happen(world)
@@ -142,17 +141,29 @@ class Edit:
 
 
 @dataclass(frozen=True)
+class OldButton:
+    """What waits is edited, and somebody who has not seen it approves the version before."""
+
+    def happen(self, world: World) -> None:
+        if world.state.pending is not None:
+            Edit().happen(world)
+            Decide(by="bob", back=1, signalled=True).happen(world)
+
+
+@dataclass(frozen=True)
 class LetOut:
-    """People wait for what is being written, mend it, and approve it."""
+    """People wait for what is being written and approve it, mended where it cannot go as it is."""
 
     def happen(self, world: World) -> None:
         for _ in range(4):
             if world.state.pending is None and world.awaited():
                 Wait().happen(world)
-        if world.state.pending is not None and world.state.pending.invalid:
-            Edit().happen(world)
+        waits = world.state.pending
         for person in PEOPLE:
-            if world.state.pending is not None:
+            Decide(by=person).happen(world)
+        if waits is not None and world.state.pending == waits:
+            Edit().happen(world)
+            for person in PEOPLE:
                 Decide(by=person).happen(world)
 
 

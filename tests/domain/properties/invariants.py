@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
 from domain.incident import (
@@ -173,6 +173,23 @@ def what_is_waited_for_will_come(world: World) -> Iterator[str]:
                 yield f"step {number}: waits for draft {waiting.request}, which will not come"
         if taken.after.targeting and targets < 1:
             yield f"step {number}: waits for an audience that nobody takes"
+
+
+def what_is_written_is_read(world: World) -> Iterator[str]:
+    """No words are put away unread time and again because they took long to write."""
+    unread: Counter[Moment] = Counter()
+    for number, taken in enumerate(world.steps):
+        if not isinstance(taken.event, Drafted):
+            continue
+        moment, version = taken.event.moment, taken.event.version
+        put_away = any(
+            a.kind == "decide" and a.version == version and a.state == "superseded"
+            for a in taken.actions
+        )
+        asked = any(a.kind == "draft" and a.moment is moment for a in taken.actions)
+        unread[moment] = unread[moment] + 1 if put_away and asked else 0
+        if unread[moment] > 2:
+            yield f"step {number}: {moment} is written for the third time and nobody reads it"
 
 
 def the_end_that_was_asked_for_comes(world: World) -> Iterator[str]:

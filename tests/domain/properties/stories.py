@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from domain.incident import Event, ImpactConfirmed, Stage, TimerKind
 from domain.message import Channel
 from domain.signal import Severity
-from tests.domain.properties.ending import bring_to_an_end
+from tests.domain.properties.ending import Relapse, bring_to_an_end
 from tests.domain.properties.happenings import (
     CONFIRM,
     DISMISS,
@@ -26,6 +26,7 @@ from tests.domain.properties.happenings import (
     Edit,
     Happening,
     LetOut,
+    OldButton,
     OptOut,
     Resolve,
     RunLost,
@@ -49,6 +50,7 @@ class Story:
     pace: Pace
     first: Alerts
     then: Sequence[Happening]
+    relapse: Relapse
 
     def begin(self) -> World:
         return World(self.variant.policy(), self.first.batch(1), self.pace)
@@ -58,7 +60,7 @@ class Story:
         world = self.begin()
         for happening in self.then:
             happening.happen(world)
-        return bring_to_an_end(world)
+        return bring_to_an_end(world, self.relapse)
 
 
 severities = st.sampled_from(Severity)
@@ -129,20 +131,28 @@ opt_outs = st.builds(
 rare: st.SearchStrategy[Happening] = st.one_of(
     st.sampled_from(TimerKind).map(StrayTimer), opt_outs, st.just(ToldTwice()), st.just(RunLost())
 )
-# Waiting and deciding move an incident on, so they come more often than chance would have it.
 happenings: st.SearchStrategy[Happening] = st.one_of(
     waits,
-    decisions,
+    st.sampled_from([LetOut(), LetOut(), OldButton()]),
     alerts,
     st.builds(Command, event=commands, raced=st.sampled_from([False, False, True])),
-    waits,
-    st.just(LetOut()),
-    st.just(LetOut()),
+    decisions,
+    # What most stories turn on comes more often than chance would have it.
+    st.sampled_from(
+        [
+            Command(RESOLVE),
+            Command(update()),
+            Command(severity(Severity.P4)),
+            Alerts(firing=0),
+            Alerts(),
+        ]
+    ),
+    st.sampled_from([Resolve(), Wait("a rhythm"), Wait("until silence is noticed")]),
     edits,
     outages,
     rare,
-    st.just(Resolve()),
 )
+relapses: st.SearchStrategy[Relapse] = st.sampled_from(["never", "before", "after"])
 variants = st.builds(
     Variant,
     base=st.sampled_from(["default", "default", "demo"]),
@@ -195,4 +205,5 @@ prompt_stories = st.builds(
     pace=st.builds(Pace, answers=st.sampled_from([(SECOND,), (timedelta(0), SECOND)])),
     first=first_alerts,
     then=_told(_UP),
+    relapse=relapses,
 )
