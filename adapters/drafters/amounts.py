@@ -58,7 +58,7 @@ def length(minutes: float, catalog: Catalog, locale: str) -> str:
     if len(parts) == 1:
         return parts[0]
     first, second, *third = parts
-    keys = ("duration_of_three",) if third else ("duration",)
+    keys: tuple[str, ...] = ("duration_of_three",) if third else ("duration",)
     if days and not third:
         keys = ("duration_of_days", "duration")
     return catalog.phrase(*keys, locale=locale, first=first, second=second, third="".join(third))
