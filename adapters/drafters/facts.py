@@ -150,6 +150,10 @@ class FactWords:
             "over": self.length("minutes_over")
             if facts.numbers.get("minutes_over", 0) >= 1
             else "",
+            # A short text says when it will be over only where nothing better is to be said. Every
+            # language must come to the same answer, so that all state the same facts.
+            "spare": facts.notes.keys().isdisjoint(("message", "workaround"))
+            and "promised" not in facts.times,
             "moved": facts.notes.get("rescheduled") == "yes",
             "expected": facts.notes.get("impact", ""),
             "report_within": self.report_within(),

@@ -40,6 +40,7 @@ def known_minutes(facts: Facts, policy: Policy) -> tuple[float, ...]:
         # "7 days 11 hours" is told in its parts.
         for whole in (floor(hours), ceil(hours)) if hours >= 24 else ():
             known += [whole // 24 * 1440.0, whole % 24 * 60.0]
+        known += [float(floor(minutes) % 1440), float(ceil(minutes) % 1440)]
     plans = policy.severities
     own = [plan for severity, plan in plans.items() if severity == facts.severity]
     for plan in own or plans.values():

@@ -61,6 +61,7 @@ class Mapping(BaseModel):
 
     severities: dict[str, Severity]
     moments: dict[str, Moment]
+    maintenance: dict[str, Moment]
     stages: dict[str, tuple[str, ...]]
     regions: dict[str, tuple[str, ...]]
     twenty: tuple[Chosen, ...]
@@ -98,7 +99,9 @@ def with_components(policy: Policy, records: Iterable[Record]) -> Policy:
 
 
 def story(record: Record, mapping: Mapping, policy: Policy) -> list[tuple[Entry, Facts]]:
-    """The facts of each message that the incident would have been told in."""
+    """The facts of each message that the incident or maintenance would have been told in."""
+    if record.impact == "maintenance":
+        return _planned(record, mapping, policy)
     severity = mapping.severities[record.impact]
     began = min(record.downtime_start or record.started_at, record.updates[0].at)
     base = Facts(
@@ -122,7 +125,7 @@ def story(record: Record, mapping: Mapping, policy: Policy) -> list[tuple[Entry,
         facts = base.model_copy(update={"moment": moment, "regions": regions})
         if moment is Moment.RESOLUTION:
             end = max(record.downtime_end or entry.at, began)
-            minutes = max(1, round((end - began) / timedelta(minutes=1)))
+            minutes = int((end - began) / timedelta(minutes=1) + 0.5)
             changes: dict[str, object] = {
                 "stage": "resolved",
                 "times": {"impact_start": began, "restored_at": end},
@@ -138,6 +141,35 @@ def story(record: Record, mapping: Mapping, policy: Policy) -> list[tuple[Entry,
                 "numbers": {"update_number": max(number, 1)},
             }
         told.append((entry, facts.model_copy(update=changes)))
+    return told
+
+
+def _planned(record: Record, mapping: Mapping, policy: Policy) -> list[tuple[Entry, Facts]]:
+    """A maintenance: announced, begun and ended when the entries say so; no end was planned."""
+    moments = [(entry, mapping.maintenance[entry.status]) for entry in record.updates]
+    began = next(e.at for e, moment in moments if moment is Moment.MAINTENANCE_START)
+    told = []
+    for entry, moment in moments:
+        times = {"starts_at": began}
+        stage = "scheduled"
+        if moment is Moment.MAINTENANCE_DONE:
+            stage, times = "completed", {"started_at": began, "ended_at": entry.at}
+        elif entry.at >= began:
+            moment, stage = Moment.MAINTENANCE_START, "in_progress"
+            times["started_at"] = began
+        facts = Facts(
+            incident_id=f"mnt_{record.id}",
+            moment=moment,
+            severity=mapping.severities[record.impact],
+            stage=stage,
+            category="maintenance",
+            components=tuple(_key(name) for name in record.components),
+            component_names=dict.fromkeys(policy.locales, record.components),
+            regions=_regions(entry.message, mapping.regions),
+            times=times,
+            links={"status": PUBLIC_URL, "incident": f"{PUBLIC_URL}/maintenance/mnt_{record.id}"},
+        )
+        told.append((entry, facts))
     return told
 
 

@@ -87,7 +87,7 @@ def test_the_date_stands_at_all_times_where_one_is_not_today(composer: Composer)
     said = compose(composer, both, reader()).text
     assert "Since Nov 20, 2026, 13:30 UTC. By Nov 21, 2026, 14:30 UTC." in said
     # A time that the text does not state dates nothing.
-    one = draft_of(mail("By [[time:next_update]].", html=""))
+    one = draft_of(mail("By [[time:next_update]].", html="")).model_copy(update={"version": 2})
     assert "By 14:30 UTC." in compose(composer, one, reader()).text
     late = reader(timezone="Pacific/Auckland")
     # Half past three in the morning there, still the day before in UTC.
