@@ -37,7 +37,8 @@ _OF = {
     "en": r"in|out of|in every", "de": r"von", "fr": r"sur", "es": r"de cada",
     "pt-BR": r"em cada|de cada", "nl": r"op|op de|van de", "it": r"su",
 }  # fmt: skip
-_ONE = r"one|eine?r?s?|une?|un[ao]?|uma?|één"
+_ONE = re.compile(r"one|eine?[rs]?|une?|un[ao]?|uma?|één")
+_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 # "One customer in three regions" tells no share.
 _PLACES = re.compile(
     r"\s(?:region|countr|countries|place|step|part|way|hour|day|minute|week)", re.IGNORECASE
@@ -102,15 +103,20 @@ def _shares(p: Passage) -> Iterator[tuple[int, int, float]]:
     pattern = _ratio(p.language)
     if pattern is None:
         return
-    ends = {n.end: n for n in p.numerals}
+    by_start = {n.start: n for n in p.numerals}
     for of in p.numerals:
         m = pattern.search(p.folded, max(0, of.start - 60), of.start)
         if m is None or _PLACES.match(p.folded, of.end) is not None:
             continue
-        several = next((ends[e] for e in range(m.start() + 1, m.end("a") + 1) if e in ends), None)
-        share = 100 * (several.value if several is not None else 1) / of.value
-        if (several is not None or m["one"]) and share <= 100:
-            yield several.start if several is not None else m.start(), of.end, share
+        # The first of the few words before that is a number.
+        for word in _WORD.finditer(p.folded, m.start(), m.end("words")):
+            several = by_start.get(word.start())
+            if several is None and not _ONE.fullmatch(word[0]):
+                continue
+            share = 100 * (several.value if several is not None else 1) / of.value
+            if share <= 100:
+                yield word.start(), of.end, share
+            break
 
 
 def _ideographs(p: Passage) -> Iterator[Finding]:
@@ -155,5 +161,4 @@ def _ratio(language: str) -> re.Pattern[str] | None:
     of = _OF.get(language)
     if of is None:
         return None
-    word = r"[^\W\d_]+"
-    return re.compile(rf"(?<!\w)(?P<a>(?P<one>{_ONE})|{word})(?: {word}){{0,2}} (?:{of}) $")
+    return re.compile(rf"(?<!\w)(?P<words>(?:{_WORD.pattern} ){{1,3}})(?:{of}) $")

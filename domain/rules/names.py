@@ -180,7 +180,7 @@ def _surnames(listed: tuple[str, ...]) -> re.Pattern[str] | None:
     rest = r"(?![県市区町村府駅])[一-鿿]{1,2}(?=[がはをにと、。\n]|$)"
     joined = "|".join(listed)
     busy = "(?=[がは][^。\n]{0,20}(?:担当|対応|調査|責任|指揮))"
-    role = "(?:担当|責任者|エンジニア|部長|社長|課長)の?"
+    role = "(?:担当|責任者|エンジニア|部長|社長|課長|サポート|窓口|当直|技術部)の?"
     return re.compile(rf"(?:{joined})(?:{edge}|{rest})|{role}(?:{joined})|(?:{joined}){busy}")
 
 
