@@ -7,7 +7,7 @@ same for all of them, so that "zweitausend", "dos mil" and "twenty-four hundred"
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -93,7 +93,8 @@ def said(reading: Reading, language: str) -> Iterator[Said]:
     grammar = _GRAMMARS.get(language)
     if grammar is None:
         return
-    keys = [k for k in reading.starts if _begins(language, k)]
+    begins = _BEGINS[language]
+    keys = [k for k in reading.starts if begins[k]]
     pattern, end = _pattern(language), 0
     for at in sorted(at for key in keys for at in reading.starts[key]):
         m = pattern.match(reading.folded, at) if at >= end else None
@@ -127,11 +128,25 @@ def kanji(text: str) -> int | None:
     return total + part + digit
 
 
-@lru_cache(maxsize=2048)
-def _begins(language: str, key: str) -> bool:
-    """Whether a word with these first letters may be a number."""
-    atoms = _GRAMMARS[language].atoms
-    return any(a.startswith(key) if len(key) < KEY else a[:KEY] == key[: len(a)] for a in atoms)
+class _Begins(dict[str, bool]):
+    """Whether a word with these first letters may be a number, remembered."""
+
+    def __init__(self, atoms: Iterable[str]) -> None:
+        super().__init__()
+        self._atoms = tuple(atoms)
+
+    def __missing__(self, key: str) -> bool:
+        found = any(
+            a.startswith(key) if len(key) < KEY else key.startswith(a[:KEY]) for a in self._atoms
+        )
+        if len(self) < _MOST:
+            self[key] = found
+        return found
+
+
+# Letters of hostile texts are not remembered without end.
+_MOST = 10_000
+_BEGINS = {language: _Begins(grammar.atoms) for language, grammar in _GRAMMARS.items()}
 
 
 @lru_cache(maxsize=16)

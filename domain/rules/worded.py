@@ -70,8 +70,9 @@ def days(p: Passage) -> Iterator[Finding]:
         if not any((t.hour, t.minute) == (hour, minute) for t in shown):
             found.append((start, end))
     weekdays = p.lists.weekdays
-    near = {d.weekday() for d in _dates(instants)}
-    found += [span for span, day in _weekdays(p) if day not in near]
+    told = list(_weekdays(p))
+    near = {d.weekday() for d in _dates(instants)} if told else set()
+    found += [span for span, day in told if day not in near]
     local = {at.astimezone(zone).weekday() for at in instants for zone in p.zones}
     for date in p.dates:
         m = _LAST.search(p.folded, max(0, date.start - 24), date.start)
@@ -87,7 +88,7 @@ def _weekdays(p: Passage) -> Iterator[tuple[tuple[int, int], int]]:
     """Days of the week that are named alone; "Monday to Friday" and "every Monday" are no dates."""
     named, ambiguous = p.lists.weekdays, p.lists.ordinals
     spans = [(at, at + len(w), w) for at, w in p.reading.words if w in named]
-    if p.language == "ja":
+    if p.language == "ja" and "曜" in p.folded:
         spans += [(m.start(), m.end(), m[0]) for w in named for m in re.finditer(w, p.folded)
                   if not w[0].isascii() and w[0] > "\u3000"]  # fmt: skip
     after_since = {end for _, end in p.spans("since")}
