@@ -63,7 +63,10 @@ class Tone(Strict):
     `yesterday`, `weekdays` (from Monday) after a word of `since`, and `hours` tell a time in words,
     and `roughly` before one says that it is rounded. After one of `callers`, or before one of
     `belonging`, a given name alone names a person; `fill` is what a forgotten gap asks for, even in
-    round brackets.
+    round brackets. `advice` asks something of the reader, and so does one of `orders` where it
+    opens a clause: a figure there is advice, of any size with one of `limits`, but none with one of
+    `told`. `parts` are what customers call components (by key), which are said to fail with a word
+    of `failing`, or of `likewise`; `things` are customers, of whom even a few are counted.
 
     What is empty and came after 0.2.0 is not written, so that older policies keep their hash.
     """
@@ -115,3 +118,11 @@ class Tone(Strict):
     callers: Later[tuple[str, ...]] = ()
     belonging: Later[tuple[str, ...]] = ()
     fill: Later[tuple[str, ...]] = ()
+    advice: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)
+    orders: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)
+    limits: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)
+    told: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)
+    parts: Later[dict[str, dict[str, tuple[str, ...]]]] = Field(default_factory=dict)
+    failing: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)
+    likewise: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)
+    things: Later[dict[str, tuple[str, ...]]] = Field(default_factory=dict)

@@ -9,7 +9,17 @@ from collections.abc import Iterable
 
 from domain.message import Channel, DraftText, DraftVersion, Facts, Finding, Moment
 from domain.policy import Policy
-from domain.rules import disguise, internal, names, presence, traceable, worded, wording
+from domain.rules import (
+    counted,
+    disguise,
+    internal,
+    names,
+    parts,
+    presence,
+    traceable,
+    worded,
+    wording,
+)
 from domain.rules.base import Passage, Rule
 from domain.rules.language import right_language
 from domain.rules.length import length
@@ -38,9 +48,12 @@ RULES: tuple[Rule, ...] = (
     worded.lengths,
     worded.shares,
     worded.crowds,
-    worded.hundreds,
     worded.days,
+    counted.clocks,
+    counted.numerals,
+    counted.ratios,
     names.components,
+    parts.parts,
     names.regions,
     names.people,
     names.recipient_name,

@@ -17,7 +17,9 @@ from domain.rules.calendar import WrittenDate, dates
 from domain.rules.clock import TimeOfDay, named_zone, times_of_day
 from domain.rules.lexicon import Reading, Span
 from domain.rules.markup import Shown
+from domain.rules.numerals import Said, said
 from domain.rules.phrases import SPACELESS
+from domain.rules.spoken import Spoken, spoken
 from domain.rules.words import Known, Words, known_of, words_of
 
 PLACEHOLDER = re.compile(r"\[\[([^\[\]\n]*)\]\]")
@@ -184,6 +186,16 @@ class Passage:
         """The dates that are written out, outside of the times."""
         text = blank_spans(self.told, ((t.start, t.end) for t in self.times))
         return tuple(dates(text, (word for _, word in self.reading.words)))
+
+    @cached_property
+    def numerals(self) -> tuple[Said, ...]:
+        """The numbers in words."""
+        return tuple(said(self.reading, self.language))
+
+    @cached_property
+    def spoken(self) -> tuple[Spoken, ...]:
+        """The times of day in words."""
+        return tuple(spoken(self.folded, self.language))
 
     @property
     def notes(self) -> tuple[str, ...]:

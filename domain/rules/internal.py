@@ -42,7 +42,7 @@ _PASSWORD = (
 _SECRET = re.compile(
     r"-----BEGIN [A-Z ]+-----|\bBearer\s+[\w.~+/-]{12,}|\bBasic\s+[\w+/]{12,}={0,2}"
     # A word that is only letters is no password: "Password: please reset it".
-    rf"|{_PASSWORD}(?:\s*[:=\uff1a]|は|\s+(?:is|ist|est|es|é|è|=|lautet|luidt))\s*[\"'「«]?(?=\S*\d)\S{{4,}}"
+    rf"|{_PASSWORD}(?:\s(?:for|für|pour|para|per|voor)\s\w+)?(?:\s*[:=\uff1a]|は|\s+(?:is|ist|est|es|é|è|=|lautet|luidt))\s*[\"'「«]?(?=\S*\d)\S{{4,}}"
     rf"|{_PASSWORD}\s+[\"'「«]?(?=\S*\d)(?=\S*[a-z])(?!\d+\S{{0,2}}\s)[^\s,;]{{6,}}",
     re.IGNORECASE,
 )

@@ -15,7 +15,8 @@ from domain.rules.phrases import SPACELESS, begins_spaceless, fold, source
 Span = tuple[int, int]
 _WORD = re.compile(rf"[^\W{SPACELESS}]+")
 _SPACELESS = re.compile(f"[{SPACELESS}]")
-KEY = 4
+_SINGLE = re.compile(rf"([^\W{SPACELESS}]+)(\*?)")
+KEY, STEM = 4, 3
 
 
 class Reading:
@@ -45,6 +46,8 @@ class Lexicon:
     def __init__(
         self, lists: Mapping[str, Iterable[str]], cased: Mapping[str, Iterable[str]] | None = None
     ) -> None:
+        self._words: dict[str, tuple[str, ...]] = {}
+        self._stems: dict[str, list[tuple[str, str]]] = {}
         self._by_key: dict[str, list[_Group]] = {}
         self._odd: list[_Odd] = []
         self._spaceless: list[_Odd] = []
@@ -56,6 +59,13 @@ class Lexicon:
     def find(self, reading: Reading, outside: Iterable[Span] = ()) -> dict[str, list[Span]]:
         """By list, where its phrases stand, from left to right; none that touches `outside`."""
         hits: dict[str, list[Span]] = {}
+        words, stems, nothing = self._words, self._stems, ()
+        for at, word in reading.words:
+            for name in words.get(word, nothing):
+                hits.setdefault(name, []).append((at, at + len(word)))
+            for stem, name in stems.get(word[:STEM], nothing):
+                if word.startswith(stem):
+                    hits.setdefault(name, []).append((at, at + len(word)))
         starts = reading.starts
         for key in starts.keys() & self._by_key.keys():
             for group in self._by_key[key]:
@@ -85,6 +95,10 @@ class Lexicon:
             if not phrase.strip("-* "):
                 continue
             owner, said = (f"-{name}", phrase[1:]) if phrase[0] == "-" else (name, phrase)
+            single = None if cased else _SINGLE.fullmatch(fold(said))
+            if single is not None and (not single[2] or len(single[1]) >= STEM):
+                self._add_word(owner, single[1], stem=bool(single[2]))
+                continue
             first = _WORD.match(fold(said))
             short = first is not None and first.end() < KEY and said[first.end() :][:1] == "*"
             if begins_spaceless(said):
@@ -95,6 +109,13 @@ class Lexicon:
                 by_key.setdefault((owner, first[0][:KEY]), []).append(said)
         for (owner, start), listed in by_key.items():
             self._by_key.setdefault(start, []).append(_Group(owner, listed, cased))
+
+    def _add_word(self, name: str, word: str, *, stem: bool) -> None:
+        """A phrase of one word is looked up, not searched for."""
+        if not stem:
+            self._words[word] = (*self._words.get(word, ()), name)
+            return
+        self._stems.setdefault(word[:STEM], []).append((word, name))
 
 
 class _Group:

@@ -40,7 +40,7 @@ def components(p: Passage) -> Iterator[Finding]:
         while start >= 0:
             end = start + len(name)
             if _stands_alone(text, start, end) and _is_name(text, start, name):
-                if not _works(p, start):
+                if not _works(p, start) and not _is_word(p, name, start):
                     yield p.finding("component", start, name, f"affected are: {named}")
                 text = blank_spans(text, [(start, end)])
             start = text.find(name, end)
@@ -96,7 +96,10 @@ def people(p: Passage) -> Iterator[Finding]:
         called = any(
             0 <= start - e <= 2 and not text[e:start].strip() for _, e in p.spans("callers")
         )
-        belongs = any(s == end + 1 for s, _ in p.spans("belonging"))
+        # "Marcus from our team", "Julien, de l'équipe".
+        belongs = any(
+            1 <= s - end <= 2 and not text[end:s].strip(" ,") for s, _ in p.spans("belonging")
+        )
         if called or belongs:
             yield from _person(p, start, text[start:end])
     surnames = _surnames(p.lists.tone.surnames)
@@ -177,8 +180,14 @@ def _surnames(listed: tuple[str, ...]) -> re.Pattern[str] | None:
     rest = r"(?![県市区町村府駅])[一-鿿]{1,2}(?=[がはをにと、。\n]|$)"
     joined = "|".join(listed)
     busy = "(?=[がは][^。\n]{0,20}(?:担当|対応|調査|責任|指揮))"
-    role = "(?:担当|責任者|エンジニア|部長|社長|課長)の?"
+    role = "(?:担当|責任者|エンジニア|部長|社長|課長|サポート|窓口|当直|技術部)の?"
     return re.compile(rf"(?:{joined})(?:{edge}|{rest})|{role}(?:{joined})|(?:{joined}){busy}")
+
+
+def _is_word(p: Passage, name: str, at: int) -> bool:
+    """Whether a name is but a word here: "uns erreichen Berichte, dass", "connexion internet"."""
+    keys = (k for k, listed in p.lists.parts.items() if listed[0] == name)
+    return any(not any(s <= at < e for s, e in p.spans(f"part {key}")) for key in keys)
 
 
 def _stands_alone(text: str, start: int, end: int) -> bool:

@@ -81,6 +81,11 @@ KEYS = re.compile(
 # Long and mixed as nothing that people write.
 RANDOM = re.compile(
     r"(?<![\w/+=.-])(?=[\w/+-]*\d)(?=[\w/+-]*[a-z])(?=[\w/+-]*[A-Z])[A-Za-z0-9_/+-]{24,}={0,2}"
+    # A key with its kind before it, as many services write theirs: "ak_prod_…".
+    r"|(?<![\w-])[a-z]{2,6}_(?:[a-z]{2,8}_)?(?=\w*\d)(?=\w*[a-z])(?=\w*[A-Z])[A-Za-z0-9]{8,}(?!\w)"
+    # A password: letters of both sizes with figures between them, and a sign.
+    r"|^[(\"']?(?=\S*[a-z])(?=\S*[A-Z])(?=\S*[A-Za-z]\d+[A-Za-z])(?=\S*[!@#$%^&*+=~]\S)"
+    r"[^\s/:,.()]{8,40}(?=[.,;:)\"']*$)"
 )
 _LATIN = re.compile("[!-~\u00a1-\u024f]+")
 _EDGES = ".,;:!?()\"'*_»«¿¡\u2026"

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from domain.message import Finding
+from domain.rules import advice
 from domain.rules.base import Passage, blank, blank_spans
 from domain.rules.known import NUMBER, close, readings
 from domain.rules.lexicon import Span
@@ -64,7 +65,7 @@ def numbers(p: Passage) -> Iterator[Finding]:
     lengths = p.known.minutes
     for m in _LENGTH.finditer(text):
         minutes = int(m["h"]) * 60 + int(m["m"] or 0)
-        if not close(minutes, lengths):
+        if not close(minutes, lengths) and not advice.allows(p, m.start(), minutes, 60):
             yield p.finding("number", m.start(), m[0], known(p))
     text = blank(text, _LENGTH)
     figures, percentages = p.known.figures(p.channel), p.known.percentages
@@ -88,8 +89,16 @@ def numbers(p: Passage) -> Iterator[Finding]:
             continue
         else:
             fine = any(close(v, figures) for v in values)
-        if not fine:
+        if not fine and not _is_advice(p, m.start(), values, seconds, after):
             yield p.finding("number", m.start(), m[0], known(p))
+
+
+def _is_advice(
+    p: Passage, start: int, values: list[float], seconds: float | None, after: str
+) -> bool:
+    if not values or _PERCENT.match(after):
+        return False
+    return advice.allows(p, start, values[0], seconds)
 
 
 def ratios(text: str, percentages: Iterable[float]) -> Iterator[Span]:

@@ -14,9 +14,6 @@ from domain.rules.lexicon import KEY
 from domain.rules.phrases import fold, key, phrase_of
 from domain.rules.traceable import known, use
 
-_HUNDREDS = {"hundred": 100, "hundert": 100, "cent": 100, "honderd": 100, "thousand": 1000,
-             "tausend": 1000, "mille": 1000, "duizend": 1000, "mila": 1000}  # fmt: skip
-_PERCENT = "percent|per cent|prozent|pour cent|por ciento|por cento|procent|per cento"
 # How far a share in words may be from the one that is known.
 _ROUGH = 3
 
@@ -26,7 +23,8 @@ def lengths(p: Passage) -> Iterator[Finding]:
     span = p.lists.span
     if span is None:
         return
-    counts = {key(c): v for c, v in span.counts.items() if v > 1}
+    # Whole numbers in words are read as such; "anderthalb" and what else a language has are listed.
+    counts = {key(c): v for c, v in span.counts.items() if v > 1 and v != int(v)}
     if not p.reading.starts.keys() & _first_letters(tuple(counts)):
         return
     long = {key(u): d for u, d in span.units.items() if d >= timedelta(hours=1)}
@@ -38,19 +36,13 @@ def lengths(p: Passage) -> Iterator[Finding]:
 
 
 def shares(p: Passage) -> Iterator[Finding]:
-    """Shares in words are the facts': "one in three", "forty percent"."""
+    """Shares in words are the facts': "one in three", "half of"."""
     notes, listed = fold("\n".join(p.notes)), p.lists.fractions
     for start, end in p.spans("fractions"):
         found = p.folded[start:end]
         share = listed[phrase_of(listed, found)]
         if found not in notes and not _is_near(p, share):
             yield p.finding("number", start, found, known(p))
-    counts = p.lists.span.counts if p.lists.span is not None else {}
-    if "cent" in p.folded or "cient" in p.folded or "prozent" in p.folded:
-        by_word = {key(c): v for c, v in counts.items()}
-        for m in _percent(tuple(by_word)).finditer(p.folded):
-            if m[0] not in notes and not _is_near(p, by_word[m["count"]]):
-                yield p.finding("number", m.start(), m[0], known(p))
 
 
 def crowds(p: Passage) -> Iterator[Finding]:
@@ -61,18 +53,6 @@ def crowds(p: Passage) -> Iterator[Finding]:
         least = p.lists.tone.crowds.get(" ".join(found.split()), 0.0)
         if found not in notes and not any(figure >= least for figure in figures):
             yield p.finding("number", start, found, known(p))
-
-
-def hundreds(p: Passage) -> Iterator[Finding]:
-    """Large figures in words are the facts': "thirteen hundred accounts"."""
-    span = p.lists.span
-    if span is None or not any(word in p.folded for word in _HUNDREDS):
-        return
-    counts, notes = {key(c): v for c, v in span.counts.items()}, fold("\n".join(p.notes))
-    for m in _scaled(tuple(counts)).finditer(p.folded):
-        size = next(n for word, n in _HUNDREDS.items() if m["scale"].startswith(word))
-        if m[0] not in notes and not close(counts[m["count"]] * size, p.known.figures(p.channel)):
-            yield p.finding("number", m.start(), m[0], known(p))
 
 
 def days(p: Passage) -> Iterator[Finding]:
@@ -90,11 +70,9 @@ def days(p: Passage) -> Iterator[Finding]:
         if not any((t.hour, t.minute) == (hour, minute) for t in shown):
             found.append((start, end))
     weekdays = p.lists.weekdays
-    for _, end in p.spans("since"):
-        m = _NEXT.match(p.folded, end)
-        day = weekdays.get(m["word"]) if m else None
-        if m and day is not None and day not in {d.weekday() for d in _dates(instants)}:
-            found.append(m.span("word"))
+    told = list(_weekdays(p))
+    near = {d.weekday() for d in _dates(instants)} if told else set()
+    found += [span for span, day in told if day not in near]
     local = {at.astimezone(zone).weekday() for at in instants for zone in p.zones}
     for date in p.dates:
         m = _LAST.search(p.folded, max(0, date.start - 24), date.start)
@@ -106,9 +84,28 @@ def days(p: Passage) -> Iterator[Finding]:
             yield p.finding("time", start, p.words[start:end], use(p))
 
 
+def _weekdays(p: Passage) -> Iterator[tuple[tuple[int, int], int]]:
+    """Days of the week that are named alone; "Monday to Friday" and "every Monday" are no dates."""
+    named, ambiguous = p.lists.weekdays, p.lists.ordinals
+    spans = [(at, at + len(w), w) for at, w in p.reading.words if w in named]
+    if p.language == "ja" and "曜" in p.folded:
+        spans += [(m.start(), m.end(), m[0]) for w in named for m in re.finditer(w, p.folded)
+                  if not w[0].isascii() and w[0] > "\u3000"]  # fmt: skip
+    after_since = {end for _, end in p.spans("since")}
+    for i, (start, end, word) in enumerate(spans):
+        beside = [s for s in spans[max(0, i - 1) : i + 2] if s[0] != start]
+        ranged = any(_RANGE.fullmatch(p.folded[min(end, e) : max(start, s)]) for s, e, _ in beside)
+        whole = word not in ambiguous or p.folded[end : end + 1] == "-" or start - 1 in after_since
+        if whole and not ranged and _EVERY.search(p.folded, max(0, start - 12), start) is None:
+            yield (start, end), named[word]
+
+
+_RANGE = re.compile(
+    r"(?:-feira)?(?:\s?(?:to|through|bis|à|au|a|al|tot|t/m|-|\u2013|から|and|und)\s?)"
+)
+_EVERY = re.compile(r"(?:every|each|jeden|chaque|cada|ogni|elke|iedere|毎週|black|cyber)\s?$")
 # "Saturday, 21 November", "sabato, il 21", "Samstag, den 21."
 _LAST = re.compile(r"(?P<word>[^\W\d_]+(?:-feira)?)[\s,]{1,2}(?:(?:the|den|dem|le|el|il|dia)\s)?$")
-_NEXT = re.compile(r"\s+(?P<word>[^\W\d_]+(?:-feira)?)")
 
 
 def _is_near(p: Passage, share: float) -> bool:
@@ -130,19 +127,6 @@ def _counted(counts: tuple[str, ...], units: tuple[str, ...]) -> re.Pattern[str]
     count, unit = ("|".join(map(re.escape, sorted(w, key=len)[::-1])) for w in (counts, units))
     # For a language without counts in words there is nothing to find.
     return re.compile(rf"(?<!\w)(?P<count>{count or '(?!)'})\s(?P<unit>{unit or '(?!)'})(?!\w)")
-
-
-@lru_cache(maxsize=32)
-def _percent(counts: tuple[str, ...]) -> re.Pattern[str]:
-    count = "|".join(map(re.escape, sorted(counts, key=len)[::-1]))
-    return re.compile(rf"(?<!\w)(?P<count>{count or '(?!)'})[\s-](?:{_PERCENT})(?!\w)")
-
-
-@lru_cache(maxsize=32)
-def _scaled(counts: tuple[str, ...]) -> re.Pattern[str]:
-    count = "|".join(map(re.escape, sorted(counts, key=len)[::-1]))
-    scale = "hundred|hundert|cents?|honderd|cento|thousand|tausend|mille|duizend|mila"
-    return re.compile(rf"(?<!\w)(?P<count>{count or '(?!)'})[\s-]?(?P<scale>{scale})(?!\w)")
 
 
 @lru_cache(maxsize=32)

@@ -125,6 +125,11 @@ def _tells_time(p: Passage, start: int, end: int, *, any_day: bool) -> bool:
         return True
     if _AHEAD_TIME.search(p.visible, start, end) is not None:
         return True
+    if any(
+        start <= t.start < end and not any(t.matches(at, p.zones, exact=False) for at in fine)
+        for t in p.spoken
+    ):
+        return True
     past = [] if any_day else list(p.within("today", start, end))
     soon = [s for s in p.within("soon", start, end) if s not in past]
     return bool(soon) or _announces_span(p, p.folded[start:end])

@@ -11,13 +11,15 @@ from urllib.parse import urlsplit
 from domain.message import Channel, Facts
 from domain.policy import Policy
 from domain.policy_sections import Component
-from domain.policy_tone import Span
+from domain.policy_tone import Span, Tone
 from domain.rules.earlier import complete
 from domain.rules.known import known_minutes, known_numbers, known_percentages
 from domain.rules.lexicon import Lexicon
 from domain.rules.phrases import key
 
 T = TypeVar("T")
+# The key of words that are jargon in any language.
+EVERY_LANGUAGE = "*"
 
 
 class Remembered(Generic[T]):
@@ -45,7 +47,7 @@ class Words:
     def __init__(self, policy: Policy, language: str) -> None:
         tone = complete(policy.tone)
         self.tone, self.language = tone, language
-        self.jargon = policy.jargon.get(language, {})
+        self.jargon = {**policy.jargon.get(EVERY_LANGUAGE, {}), **policy.jargon.get(language, {})}
         self.avoid = tone.avoid.get(language, {})
         self.overclaim = tone.overclaim.get(language, {})
         self.minimise = tone.minimise.get(language, {})
@@ -56,6 +58,8 @@ class Words:
         self.anyone_written = tuple({w for listed in tone.anyone.values() for w in listed})
         places = _places(policy)
         self.places = tuple(f"place {k}" for k, v in places.items() if any("." in n for n in v))
+        # What customers call a part of the service, whatever its name is.
+        self.parts = _parts(policy, tone, language)
         services = [s for s in policy.services if re.search(r"[\d_-]", s)]
         self.lexicon = Lexicon(
             {
@@ -93,6 +97,14 @@ class Words:
                 "roughly": tone.roughly,
                 "callers": tone.callers,
                 "belonging": tone.belonging,
+                "advice": tone.advice.get(language, ()),
+                "orders": tone.orders.get(language, ()),
+                "limits": tone.limits.get(language, ()),
+                "told": tone.told.get(language, ()),
+                "failing": tone.failing.get(language, ()),
+                "likewise": tone.likewise.get(language, ()),
+                "things": tone.things.get(language, ()),
+                **{f"part {key}": listed for key, listed in self.parts.items()},
             },
             {
                 **{f"place {k}": v for k, v in places.items()},
@@ -120,6 +132,12 @@ class Words:
     def weekdays(self) -> dict[str, int]:
         """Days of the week by their names in any language; Monday is 0."""
         return {key(n): i for i, names in enumerate(self.tone.weekdays) for n in names}
+
+    @cached_property
+    def ordinals(self) -> frozenset[str]:
+        """Days of the week that mean something else where they stand alone, as "segunda"."""
+        names = [key(n) for listed in self.tone.weekdays for n in listed]
+        return frozenset(n for n in names if any(other.startswith(f"{n}-") for other in names))
 
     @cached_property
     def scales(self) -> dict[str, float]:
@@ -210,6 +228,19 @@ class Known:
 
 def _below(component: Component) -> list[Component]:
     return [d for c in component.children for d in (c, *_below(c))]
+
+
+def _parts(policy: Policy, tone: Tone, language: str) -> dict[str, tuple[str, ...]]:
+    """Names and common words for each component; nothing of policies that have no such words."""
+    listed = tone.parts.get(language)
+    if listed is None:
+        return {}
+    named = {c.key: c.names.get(language) for c in policy.component_list()}
+    return {
+        key: tuple(dict.fromkeys((*([name] if name else ()), *listed.get(key, ()))))
+        for key, name in named.items()
+        if name or key in listed
+    }
 
 
 def _places(policy: Policy) -> dict[str, tuple[str, ...]]:

@@ -1,8 +1,9 @@
 """The corpus of drafts under tests/corpus: what is read there and how it is judged.
 
-Three sets. `tuned` and `held` were written beside the rules, and every third draft, `held`, is not
+Five sets. `tuned` and `held` were written beside the rules, and every third draft, `held`, is not
 looked at when they change. `blind`, in a folder of its own, was written by somebody who had not
-seen the rules, from the product's description alone; it has been looked at since.
+seen the rules, from the product's description alone; `second` and `third` by somebody who had not
+seen the words that they look for, or not written for them. All have been looked at since.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ SUBJECTS = {
 }  # fmt: skip
 # Every third was written before the rules and is never looked at when they change.
 HELD_BACK = 2
+BLIND = ("blind", "second", "third")
 # Whoever wrote blind named the rules by the words of the product's description.
 BLIND_RULES = {
     "promise": {"fix_promise"},
@@ -70,38 +72,52 @@ def _scenes(folder: Path) -> dict[str, Facts]:
 @lru_cache
 def cases() -> tuple[Case, ...]:
     """Every draft of the corpus."""
-    return tuple(c for locale in LOCALES for c in (*_of(locale), *_blind(locale)))
+    return tuple(
+        c
+        for locale in LOCALES
+        for c in (*_of(locale), *(c for which in BLIND for c in _blind(locale, which)))
+    )
 
 
 def judge(case: Case, policy: Policy) -> tuple[Finding, ...]:
     """What the rules find in a draft."""
-    folder = CORPUS / "blind" if case.set == "blind" else CORPUS
+    folder = CORPUS / {"third": "second"}.get(case.set, case.set) if case.set in BLIND else CORPUS
     return validate_text(case.draft, _scenes(folder)[case.scene], policy, OTHERS)
 
 
 def is_caught_by(case: Case, rules: set[str]) -> bool:
     """Whether the rule that a draft breaks is among those that found something."""
-    meant = BLIND_RULES if case.set == "blind" else {}
+    meant = BLIND_RULES if case.set in BLIND else {}
     return bool(rules & meant.get(case.rule, {case.rule}))
 
 
-def _blind(locale: str) -> list[Case]:
-    read = yaml.safe_load((CORPUS / "blind" / f"{locale}.yaml").read_text())
+def _blind(locale: str, which: str) -> list[Case]:
+    read = yaml.safe_load((CORPUS / which / f"{locale}.yaml").read_text())
+    if which == "third":  # new sentences for the letters of the second
+        read = yaml.safe_load((CORPUS / "second" / f"{locale}.yaml").read_text()) | read
     bad = [e if isinstance(e, dict) else _framed(read, *e) for e in read["bad"]]
-    plain = [{**_framed(read, "", "", c), "scene": "outage"} for c in read["frame"]]
+    good = [_good(read, e) for e in read["good"]]
+    plain = [_framed(read, "", "", c) for c in read["frame"]] if which != "third" else []
     return [
-        Case(f"{locale}-blind-{kind}-{i}", e.get("rule", ""), e.get("scene", "outage"),
+        Case(f"{locale}-{which}-{kind}-{i}", e.get("rule", ""), e.get("scene", "outage"),
              DraftText(channel=e["channel"], locale=locale, subject=e.get("subject"),
-                       text=e["text"]), "blind")
-        for kind, entries in (("bad", bad), ("good", read["good"]), ("frame", plain))
+                       text=e["text"]), which)
+        for kind, entries in (("bad", bad), ("good", good), ("frame", plain))
         for i, e in enumerate(entries)
     ]  # fmt: skip
+
+
+def _good(read: dict[str, Any], entry: str | list[str] | dict[str, Any]) -> dict[str, Any]:
+    if isinstance(entry, dict):
+        return entry
+    return _framed(read, "", *([entry] if isinstance(entry, str) else entry))
 
 
 def _framed(read: dict[str, Any], rule: str, said: str, channel: str = "email") -> dict[str, Any]:
     text = read["frame"][channel].replace("{}" if said else " {}", said).replace("{}", "")
     subject = read["frame_subject"] if channel == "email" else None
-    return {"rule": rule, "channel": channel, "subject": subject, "text": text}
+    scene = read.get("frame_scene", "outage")
+    return {"rule": rule, "channel": channel, "subject": subject, "text": text, "scene": scene}
 
 
 def _of(locale: str) -> list[Case]:

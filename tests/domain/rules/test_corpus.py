@@ -11,7 +11,7 @@ import pytest
 from domain.policy import Policy
 from tests.domain.rules.corpus import Case, cases, is_caught_by, judge
 
-SETS = ("tuned", "held", "blind")
+SETS = ("tuned", "held", "blind", "second", "third")
 TUNED = [c for c in cases() if c.set == "tuned"]
 Table = dict[str, Counter[str]]
 
