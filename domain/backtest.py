@@ -129,6 +129,12 @@ class Play:
         """The recording speaks of it until this instant: so long it is not given up."""
         self.alive_at = max(self.alive_at, at)
 
+    @property
+    def due(self) -> datetime | None:
+        """When something happens next by itself; None when nothing will."""
+        following = None if self.over else self._next()
+        return following[0] if following else None
+
     def run_until(self, until: datetime | None) -> None:
         """Let happen what is due before an instant; None: everything that is to come."""
         while not self.over and (due := self._next()) is not None:

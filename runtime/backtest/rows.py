@@ -73,6 +73,7 @@ def _row(told: Told) -> dict[str, Any]:
         "incident": told.key,
         "title": told.title[:TITLE],
         "severity": told.worst,
+        "category": told.category,
         "stage": told.stage,
         "first": f"{customers[0].at:%Y-%m-%d %H:%M}" if customers else "nobody told",
         "last": f"{customers[-1].at:%Y-%m-%d %H:%M}" if customers else None,
@@ -86,6 +87,7 @@ def _row(told: Told) -> dict[str, Any]:
     }
     if told.other is not None:
         row["severity there"] = told.other.severity
+        row["category there"] = told.other.category
         row["changes"] = len(told.other.changes)
     return row
 

@@ -34,6 +34,8 @@ STAGES = (
     *("scheduled", "in_progress", "verifying", "completed"),
 )
 ENDED = frozenset({"resolved", "completed"})
+# Promises are counted on from a time, which must not run out of the calendar.
+LAST_YEAR = 2200
 SHOWN = 80
 
 
@@ -155,6 +157,8 @@ def _signals(item: dict[str, Any], where: str) -> Iterator[Recorded]:
         raise _bad(where, error.errors, str(error)) from None
     for signal in parsed:
         at: datetime | None = received or signal.started_at
+        if at is not None and at.year > LAST_YEAR:
+            raise _bad(where, [FieldError(field="received_at", value=str(at), allowed=TIME)])
         if at is None:
             fault = FieldError(field="received_at", value=None, allowed=f"{TIME}, or started_at")
             raise _bad(where, [fault])

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from heapq import heappop, heappush
 
 from adapters.db.placement import Arrival, Circumstances, Scene
 from domain.backtest import Assumptions, Count, Play, batch_of
@@ -62,7 +63,8 @@ class World:
         self._count = count
         self._scene = Scene(owners={}, incidents={}, over=set(), candidates=set(), locked=True)
         self._cases: dict[str, _Case] = {}
-        self._open: dict[str, _Case] = {}
+        self._due: list[tuple[datetime, str]] = []
+        """A heap of what happens next; entries that were overtaken do no harm."""
         self._reaches: dict[tuple[str, ...], frozenset[str]] = {}
         self._deliveries: set[tuple[str, str]] = set()
         self.homes: dict[tuple[str, str], str] = {}
@@ -106,11 +108,13 @@ class World:
             return
         self._deliveries.add(delivery)
         arrival = self._arrival(one)
+        self._forget_candidates(one.at)
         home = self._scene.place(arrival).incident_id
         if home is None:
             self.ignored.append(one)
             return
         self.homes[delivery] = home
+        self._scene.candidates.add(home)
         case = self._cases.get(home)
         firing = case.firing if case else set()
         if arrival.fires:
@@ -120,7 +124,7 @@ class World:
         batch = batch_of(signal, arrival.known, one.at, len(self._deliveries), len(firing))
         if case is None:
             play = Play(home, batch, one.at, self._policy, self._assumed, self._count)
-            case = self._cases[home] = self._open[home] = _Case(play, one, firing=firing)
+            case = self._cases[home] = _Case(play, one, firing=firing)
         else:
             case.play.alert(batch, one.at)
         case.signals += 1
@@ -136,8 +140,20 @@ class World:
         about = Circumstances(self._policy, one.at, "", True, "", False, "monitoring")
         return Arrival(one.signal, known, near, about)
 
+    def _forget_candidates(self, now: datetime) -> None:
+        """What was quiet for longer than the grouping window takes in no alert but its own."""
+        window, scene = self._policy.grouping.window, self._scene
+        scene.candidates = {
+            key
+            for key in scene.candidates
+            if now - max(scene.incidents[key].opened_at, scene.incidents[key].last_alert_at)
+            <= window
+        }
+
     def _advance(self, until: datetime | None) -> None:
-        for key, case in list(self._open.items()):
+        while self._due and (until is None or self._due[0][0] < until):
+            _, key = heappop(self._due)
+            case = self._cases[key]
             case.play.run_until(until)
             self._show(key, case)
 
@@ -146,7 +162,6 @@ class World:
         state, scene = case.play.state, self._scene
         if case.play.over:
             # What is over takes no alert any more, so nothing of it has to be kept.
-            self._open.pop(key, None)
             scene.over.add(key)
             scene.candidates.discard(key)
             scene.owners = {a: o for a, o in scene.owners.items() if o.incident_id != key}
@@ -160,6 +175,9 @@ class World:
                 "resolved_at": ended,
             }
         )
+        due = case.play.due
+        if due is not None:
+            heappush(self._due, (due, key))
 
     def _told(self, name: str, case: _Case) -> Told:
         play, state = case.play, case.play.state

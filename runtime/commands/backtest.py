@@ -24,7 +24,16 @@ from runtime.backtest.report import Test
 from runtime.backtest.rows import parts
 from runtime.backtest.signals import read_recording
 from runtime.backtest.statuspage import convert, read_history, read_mapping, write
-from runtime.commands.common import AsJson, emit, fail, field_line, one_line, usage
+from runtime.commands.common import (
+    DEFAULT_DATA_DIR,
+    AsJson,
+    DataDir,
+    emit,
+    fail,
+    field_line,
+    one_line,
+    usage,
+)
 from runtime.policy_file import load_policy
 from runtime.settings import DEFAULT_POLICY, environment
 
@@ -58,9 +67,11 @@ def backtest(
     confirm_after: Annotated[
         str, typer.Option(metavar="DURATION|never", help="When a human confirms a suspicion.")
     ] = NEVER,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
     """Say what a policy would have sent for recorded signals, and when; nothing is sent."""
+    # Needs no stack; the option is there because every command has it.
     assumed = Assumptions(
         approve_after=_delay("--approve-after", approve_after),
         confirm_after=_delay("--confirm-after", confirm_after),
@@ -97,6 +108,7 @@ def signals_from_statuspage(
     policy_file: Annotated[
         Path | None, typer.Option("--policy", help="Whose components; default: the one in force.")
     ] = None,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
     as_json: AsJson = False,
 ) -> None:
     """Make signals of a status page's history, to back-test a policy on it."""

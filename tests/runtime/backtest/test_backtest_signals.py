@@ -116,3 +116,10 @@ def test_one_file_is_a_recording_too(tmp_path: Path) -> None:
     path = tmp_path / "one.json"
     path.write_text(json.dumps(item))
     assert len(read_recording(path).signals) == 1
+
+
+def test_a_time_at_the_end_of_the_calendar_is_refused(tmp_path: Path) -> None:
+    late = signal("a", 0, received_at="9999-12-31T23:59:59Z")
+    with pytest.raises(BadInput) as caught:
+        read_recording(save(tmp_path / "in", [late]))
+    assert caught.value.errors[0].field == "received_at"
