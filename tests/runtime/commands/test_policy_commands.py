@@ -38,6 +38,10 @@ class Gateway:
     def answer(self, request: httpx2.Request) -> httpx2.Response:
         path = request.url.path
         if path == "/api/incidents":
+            if "prefix" in request.url.params:
+                prefix = request.url.params["prefix"]
+                named = [{"id": i} for i in self.open_incidents if i.startswith(prefix)]
+                return httpx2.Response(200, json={"items": named, "next": None})
             second = request.url.params.get("cursor") == "2"
             ids = list(self.open_incidents)
             page = ids[1:] if second else ids[:1]
