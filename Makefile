@@ -52,12 +52,14 @@ check: env ## format, lint, types, import contracts, generated documentation
 	@echo "[3/5] types"; $(BIN)/mypy
 	@echo "[4/5] import contracts"; $(BIN)/lint-imports
 	@echo "[5/5] generated documentation"; $(BIN)/python -m runtime.docs --check
+	@$(BIN)/python -m runtime.policy_schema --check
 
 format: env ## format the code and apply the safe fixes
 	@$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
 
-docs: env ## write .env.example and the generated tables of README.md
+docs: env ## write .env.example, the generated tables of README.md, what is said of the policy file
 	@$(BIN)/python -m runtime.docs
+	@$(BIN)/python -m runtime.policy_schema
 
 COMPILE := $(BIN)/uv pip compile --python-version 3.11 --universal --generate-hashes \
   --no-emit-index-url --no-header --quiet

@@ -60,7 +60,11 @@ def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return base | over | deep
 
 
-class _Loader(yaml.SafeLoader):
+# The one in C reads the shipped file in a tenth of a second, the other takes a whole one.
+_Safe: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Safe):  # type: ignore[misc]  # which of the two it is, only the machine knows
     """YAML in which a key may stand only once; the standard one silently keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -74,7 +78,8 @@ class _Loader(yaml.SafeLoader):
                     None, None, f"the key {key!r} stands here twice", key_node.start_mark
                 )
             seen.add(key)
-        return super().construct_mapping(node, deep)
+        made: dict[Hashable, Any] = super().construct_mapping(node, deep)
+        return made
 
 
 # YAML 1.1 also reads `no`, `on` and `yes` as booleans; in a policy they are words and locales.

@@ -1,23 +1,31 @@
-"""The JSON Schema of a policy file, for editors that complete and check while one types.
+"""What is said about a policy file from the models that read it.
 
-    python -m runtime.policy_schema
+    python -m runtime.policy_schema [--check]
 
-writes it to `content/policy/schema.json`; it is made from the same models that read the file.
+writes the JSON Schema for editors to `content/policy/schema.json`, and the list of sections into
+docs/policy.md. With --check nothing is written, and a stale file is exit code 1.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import yaml
+from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from domain.policy import Policy
+from runtime.docs import fill
 
-PATH = Path(__file__).parent.parent / "content" / "policy" / "schema.json"
+ROOT = Path(__file__).parent.parent
+PATH = ROOT / "content" / "policy" / "schema.json"
+GUIDE = ROOT / "docs" / "policy.md"
+SECTIONS = ROOT / "content" / "policy_sections.yaml"
 RENEW = "python -m runtime.policy_schema"
 DURATION = {
     "type": "string",
@@ -39,12 +47,14 @@ def policy_schema() -> dict[str, Any]:
     made = Policy.model_json_schema(schema_generator=_Schema, mode="validation")
     made["properties"]["extends"] = {
         "type": "string",
-        "description": "Another policy file, beside this one, that this one changes: mappings "
-        "merge, everything else replaces.",
         "examples": ["default.yaml"],
     }
     # `policy check` says what is missing once the files are merged; an editor sees only one.
     made.pop("required", None)
+    for key, text in section_texts().items():
+        if key in made["properties"]:
+            # Beside a reference too: editors show what stands nearest.
+            made["properties"][key]["description"] = text
     for section in (made, *made.get("$defs", {}).values()):
         _tidy(section)
     _relax(made)
@@ -56,6 +66,32 @@ def policy_schema() -> dict[str, Any]:
 def policy_schema_text() -> str:
     """The schema as the file has it."""
     return json.dumps(policy_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def section_texts() -> dict[str, str]:
+    """Section → what it is for, in the order of the file."""
+    given: dict[str, str] = yaml.safe_load(SECTIONS.read_text("utf-8"))
+    texts = {"extends": given["extends"]}
+    for key, field in Policy.model_fields.items():
+        text = given.get(key) or field.description or _doc(field.annotation)
+        texts[key] = text
+    return texts
+
+
+def _doc(annotation: Any) -> str:
+    """The first sentence of the model that a section is made of."""
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            text = " ".join((kind.__doc__ or "").split())
+            return text.partition(". ")[0].rstrip(".") + "."
+    return ""
+
+
+def guide_text() -> str:
+    """docs/policy.md with its list of sections up to date."""
+    rows = "".join(f"| `{key}` | {text} |\n" for key, text in section_texts().items())
+    table = f"| Section | What it says |\n| --- | --- |\n{rows}"
+    return fill(GUIDE.read_text("utf-8"), {"sections": table})
 
 
 def _tidy(section: dict[str, Any]) -> None:
@@ -116,6 +152,19 @@ def _mapped(made: dict[str, Any], definitions: dict[str, Any]) -> set[str]:
     return found
 
 
+def main(arguments: Sequence[str]) -> int:
+    """Write or check both files; returns the exit code."""
+    wanted = {PATH: policy_schema_text(), GUIDE: guide_text()}
+    stale = [p for p, text in wanted.items() if not p.is_file() or p.read_text("utf-8") != text]
+    for path in stale:
+        name = path.relative_to(ROOT)
+        if "--check" in arguments:
+            sys.stderr.write(f"{name}: stale; run `{RENEW}`\n")
+        else:
+            path.write_text(wanted[path], encoding="utf-8")
+            sys.stdout.write(f"{name}: written\n")
+    return 1 if stale and "--check" in arguments else 0
+
+
 if __name__ == "__main__":
-    PATH.write_text(policy_schema_text(), encoding="utf-8")
-    sys.stdout.write(f"{PATH.name}: written\n")
+    sys.exit(main(sys.argv[1:]))

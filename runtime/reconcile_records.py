@@ -92,7 +92,9 @@ class RecordsRepair:
         start, policy = await self._look.beginning(state.id)
         await self._policies.save(policy, "reconcile", now)
         title = f"(title lost) {', '.join(state.components) or 'unknown component'}"
-        await self._mender.row(state, title, start.policy_hash, now)
+        # Another one than it was started with, where it took up a policy since.
+        policy_hash = state.policy_hash or start.policy_hash
+        await self._mender.row(state, title, policy_hash, now)
         lines = await self._look.lines(state.id)
         await self._record(state, record, lines, now)
         await self._mender.renumber(state.id, state.watermark)
@@ -102,7 +104,7 @@ class RecordsRepair:
         gone = lost_broadcasts(record, state, both.runs)
         doubtful = 0
         for n in gone:
-            spec = _spec(state, n, lines, audience, start.policy_hash)
+            spec = _spec(state, n, lines, audience, policy_hash)
             await self._end_broadcast(spec, both.runs)
             doubtful += await self._mender.unknown(spec, policy, now)
         # Its run finds nothing left to send: what stood open may have gone out after the backup.

@@ -18,7 +18,6 @@ from adapters.db.engine import make_engine
 from adapters.db.erasure import Erasure
 from domain.audience import AudienceSummary
 from domain.errors import BadInput, FieldError
-from domain.policy import Policy
 from domain.ports import AudienceRule
 from runtime.commands.common import (
     DEFAULT_DATA_DIR,
@@ -33,8 +32,7 @@ from runtime.commands.common import (
     run_async,
     usage,
 )
-from runtime.policy_file import load_policy
-from runtime.settings import DEFAULT_POLICY, environment
+from runtime.commands.ruled import policy_in_force
 
 app = typer.Typer(help="Customers: import them, see whom an incident would reach, erase one.")
 BY = "command line"
@@ -61,7 +59,8 @@ def import_(
 
     People who were erased are left out, and counted.
     """
-    url, policy, key = database_url(data_dir), _policy(), erasure_key(data_dir)
+    url, key = database_url(data_dir), erasure_key(data_dir)
+    policy = policy_in_force(url)
     # Progress is for who watches; stdout stays clean for programs.
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.completed:,.0f} rows read"))
@@ -116,7 +115,8 @@ def audience(
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
     """Show whom an incident on these components would reach, and who is left out and why."""
-    url, policy = database_url(data_dir), _policy()
+    url = database_url(data_dir)
+    policy = policy_in_force(url)
     _known("--component", component, sorted(policy.component_keys()))
     _known("--region", region or [], list(policy.regions))
     rule = AudienceRule(components=tuple(component), regions=tuple(region or ()))
@@ -206,10 +206,3 @@ def _age(summary: AudienceSummary, now: datetime) -> str:
     hours = (now - summary.data_as_of).total_seconds() / 3600
     warning = ", older than policy allows" if summary.stale else ""
     return f"imported {hours:.1f} h ago{warning}"
-
-
-def _policy() -> Policy:
-    try:
-        return load_policy(Path(environment().get("FOREWARN_POLICY") or DEFAULT_POLICY))
-    except BadInput as error:
-        fail(str(error).replace("\n", "; "))

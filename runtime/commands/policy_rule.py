@@ -26,6 +26,7 @@ from runtime.commands.common import (
     problem_line,
     usage,
 )
+from runtime.commands.incident import find
 from runtime.policy_file import load_policy, read_policy
 
 IN_FORCE = "active"
@@ -58,7 +59,9 @@ def apply(
 
 
 def reload(
-    incident: Annotated[str | None, typer.Argument(help="The incident's id.")] = None,
+    incident: Annotated[
+        str | None, typer.Argument(help="An id, its beginning, or `latest`.")
+    ] = None,
     all_open: Annotated[
         bool, typer.Option("--all-open", help="Every incident that is not over.")
     ] = False,
@@ -69,7 +72,7 @@ def reload(
     if (incident is None) is not all_open:
         usage("name an incident, or give --all-open")
     with open_gateway(data_dir) as client:
-        ids = [incident] if incident else list(_open_incidents(client))
+        ids = [find(client, incident)["id"]] if incident else _open_incidents(client)
         results = [_adopt(client, one) for one in ids]
     refused = [r for r in results if r["result"] == "refused"]
     if as_json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,7 +11,6 @@ from rich.progress import Progress, SpinnerColumn, TextColumn
 
 from adapters.db.engine import make_engine
 from adapters.db.retention import RetentionReport, RetentionRun
-from domain.errors import BadInput
 from domain.policy import Policy
 from runtime.commands.common import (
     DEFAULT_DATA_DIR,
@@ -20,11 +18,9 @@ from runtime.commands.common import (
     DataDir,
     database_url,
     emit,
-    fail,
     run_async,
 )
-from runtime.policy_file import load_policy
-from runtime.settings import DEFAULT_POLICY, environment
+from runtime.commands.ruled import policy_in_force
 
 app = typer.Typer(help="Delete what the policy no longer keeps.", no_args_is_help=True)
 BY = "command line"
@@ -48,7 +44,8 @@ def run(
     Rows of open incidents stay. Counts, the audit log and its proof stay whole. The gateway does
     the same once a day by itself.
     """
-    report = run_async(_run(database_url(data_dir), _policy(), dry_run))
+    url = database_url(data_dir)
+    report = run_async(_run(url, policy_in_force(url), dry_run))
     if as_json:
         emit(report.model_dump(mode="json"), True)
         return
@@ -74,10 +71,3 @@ async def _run(url: str, policy: Policy, dry_run: bool) -> RetentionReport:
             )
     finally:
         await engine.dispose()
-
-
-def _policy() -> Policy:
-    try:
-        return load_policy(Path(environment().get("FOREWARN_POLICY") or DEFAULT_POLICY))
-    except BadInput as error:
-        fail(str(error).replace("\n", "; "))
