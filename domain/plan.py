@@ -30,6 +30,8 @@ from domain.plan_commands import (
     on_severity,
     on_update,
 )
+from domain.plan_duties import keep_duties
+from domain.plan_engage import on_acknowledged, on_war_room
 from domain.plan_facts import on_facts
 from domain.plan_messages import on_broadcast_done, on_decided, on_drafted, on_edited, on_targeted
 from domain.plan_post_mortem import offer_post_mortem, on_post_mortem
@@ -44,6 +46,9 @@ STAFF_NEWS = frozenset(
         "asked", "reminded", "escalated", "approved", "edited", "confirmed", "dismissed",
         "closed_unconfirmed", "false_alarm", "stage_changed", "severity_changed", "handed_over",
         "promise_reminder", "promise_missed", "no_components", "facts_stated",
+        "acknowledged", "told", "war_room_opened", "war_room_by_hand", "not_engaged",
+        "target_missed", "assessment_missing", "eta_passed", "extended_entered", "extended_left",
+        "credits_proposed", "workaround_wanted", "suggested",
     }
 )  # fmt: skip
 
@@ -77,6 +82,7 @@ def plan(
     step = Step(state, now, policy)
     if not state.over or isinstance(event, BroadcastDone):
         _HANDLERS[event.kind](step, event)
+        keep_duties(step, state, event)
         offer_post_mortem(step)
         if _is_news(step):
             step.actions.append(TellStaff())
@@ -109,6 +115,8 @@ _HANDLERS: dict[str, Callable[[Step, Any], None]] = {
     "resolve": on_resolve,
     "false_alarm": on_false_alarm,
     "handed_over": on_handed_over,
+    "acknowledged": on_acknowledged,
+    "war_room": on_war_room,
     "targeted": on_targeted,
     "drafted": on_drafted,
     "decided": on_decided,

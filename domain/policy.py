@@ -12,8 +12,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from domain.duties import Assessment, Extended, Trust
 from domain.message import Channel, Gate, Moment
-from domain.policy_base import Strict
+from domain.policy_base import Later, Strict
 from domain.policy_sections import (
     Approval,
     Audience,
@@ -60,6 +61,9 @@ class Policy(Strict):
     grouping: Grouping
     resolution: Resolution
     promises: Promises
+    assessment: Later[Assessment | None] = None
+    extended: Later[Extended | None] = None
+    trust: Later[Trust | None] = None
     delivery: Delivery
     audience: Audience
     people: People

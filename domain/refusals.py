@@ -5,6 +5,7 @@ from __future__ import annotations
 from domain.errors import Refused
 from domain.incident import (
     ACTIVE,
+    Acknowledged,
     Decided,
     Dismissed,
     Edited,
@@ -48,6 +49,8 @@ def refusal(state: IncidentState, event: Event) -> Refused | None:
             return Refused(
                 "not_open", "the incident is resolved; state it for the post-mortem instead"
             )
+        case Acknowledged() if state.acknowledged_at is not None:
+            return Refused("already_acknowledged", "somebody is on it already")
         case SeverityChanged() if event.severity is state.severity:
             return Refused("same_severity", f"the severity is already {state.severity}")
     return None
@@ -73,5 +76,9 @@ def _decision_refusal(state: IncidentState, event: Decided | Edited) -> Refused 
         if event.decision == "approve" and pending.invalid:
             return Refused("invalid_draft", f"draft {version} breaks rules; edit it first")
         if event.decision == "approve" and event.by in pending.approvals:
-            return Refused("second_person_needed", "another person must give the second approval")
+            return Refused(
+                "second_person_needed",
+                f"{event.by} has approved draft {version} already: another person must give the "
+                "second approval",
+            )
     return None

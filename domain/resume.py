@@ -18,6 +18,7 @@ from domain.incident import (
     TellStaff,
 )
 from domain.message import Moment
+from domain.plan_engage import war_room
 from domain.policy import Policy
 from domain.step import Step
 
@@ -49,6 +50,12 @@ def resume(
         step.set(drafting=step.again(state.drafting))
     if state.holding is not None:
         step.set(holding=step.again(state.holding))
+    if state.executive is not None:
+        step.set(executive=step.again(state.executive))
+    if state.suggesting is not None:
+        step.set(suggesting=step.again(state.suggesting))
+    if state.war_room == "":
+        step.actions.append(war_room(step))
     step.actions.append(TellStaff())
     return step.state, step.actions
 
@@ -64,7 +71,9 @@ def mend(
     pending = state.pending
     if pending is not None and lost.pending:
         step.note("draft_lost", version=pending.draft, moment=pending.moment)
-        if pending.moment is Moment.POST_MORTEM:
+        if pending.suggested:
+            step.drop_suggestion()
+        elif pending.moment is Moment.POST_MORTEM:
             step.withdraw()
             step.set(post_mortem=PostMortemState.DUE)
             step.actions.append(

@@ -18,6 +18,7 @@ from activities.draft import DraftActivities, DraftWriter
 from activities.postmortem import PostMortemActivities
 from activities.record import RecordActivities
 from activities.target import TargetActivities
+from activities.war_room import WarRoomActivities, WarRooms
 from adapters.chat.slack import Slack, SlackSettings
 from adapters.db.alert_titles import AlertTitles
 from adapters.db.announcements import AnnouncementStore
@@ -99,6 +100,7 @@ def build_steps(
     clock: Callable[[], datetime] = utc_now,
     desk: StaffDesk | None = None,
     model: ClaudeDrafter | None = None,
+    rooms: WarRooms | None = None,
     **delivery: float,
 ) -> Steps:
     """Activities on real stores; `delivery` passes round and lease lengths in seconds."""
@@ -142,6 +144,7 @@ def build_steps(
                 deliver.deliver,
                 deliver.settle_broadcast,
                 ApprovalActivities(desk).tell_staff,
+                WarRoomActivities(rooms, policy, public_url).open_war_room,
             ],
         },
         engine=engine,
@@ -220,6 +223,7 @@ async def steps_from_environment() -> Steps:
         secret,
         desk=build_desk(engine, policy, slack, settings.public_url, secret),
         model=build_model(engine, load_settings(ClaudeSettings)),
+        rooms=slack if slack.can_open_rooms else None,
     )
 
 

@@ -12,6 +12,7 @@ from domain.incident import Edited, Event, IncidentState
 from domain.refusals import refusal
 from domain.resume import RecordsLost
 from workflows.messages import (
+    AcknowledgeInput,
     ChangeSeverityInput,
     CommandResult,
     ConfirmInput,
@@ -117,6 +118,14 @@ class Commands:
 
     @hand_over.validator
     def _check_hand_over(self, command: HandOverInput) -> None:
+        self._refuse(command.event())
+
+    @workflow.update(name="acknowledge")
+    async def acknowledge(self, command: AcknowledgeInput) -> CommandResult:
+        return await self._command(command.event())
+
+    @acknowledge.validator
+    def _check_acknowledge(self, command: AcknowledgeInput) -> None:
         self._refuse(command.event())
 
     def _refuse(self, event: Event) -> None:

@@ -20,6 +20,7 @@ from activities.approval import TellStaffInput
 from activities.draft import DraftInput
 from activities.record import Recorded, RecordInput
 from activities.target import TargetInput
+from activities.war_room import WarRoomInput
 from domain.incident import (
     Action,
     AlertsReceived,
@@ -34,6 +35,7 @@ from domain.incident import (
     IncidentState,
     Note,
     OpenPostMortem,
+    OpenWarRoom,
     PostMortemMoved,
     SettlePromise,
     Target,
@@ -41,6 +43,7 @@ from domain.incident import (
     TellStaff,
     TimerFired,
     TimerKind,
+    WarRoomOpened,
 )
 from domain.plan import next_timer, open_incident, plan
 from domain.policy import Policy
@@ -262,6 +265,8 @@ class Incident(Commands):
                 await children.broadcast(self._spec(action))
             case OpenPostMortem():
                 await children.post_mortem(self._state, action, self._start.policy_hash)
+            case OpenWarRoom():
+                self._spawn(self._open_war_room(action))
             case AnswerPostMortem():
                 await children.answer_post_mortem(self._state.id, action)
             case TellStaff():
@@ -290,9 +295,25 @@ class Incident(Commands):
             task_queue=names.QUEUE_DRAFTING,
             result_type=Drafted,
             **options.DRAFTING,
-            summary=f"Draft {draft.moment}" + (" (holding line)" if draft.holding else ""),
+            summary=f"Draft {draft.moment}" + _manner(draft),
         )
         self._queue.append(Queued(drafted))
+
+    async def _open_war_room(self, room: OpenWarRoom) -> None:
+        """Open the responders' channel; a chat that is away leaves it to a human."""
+        try:
+            opened = await workflow.execute_activity(
+                "open_war_room",
+                WarRoomInput(incident_id=self._state.id, room=room),
+                task_queue=names.QUEUE_DELIVERY,
+                result_type=WarRoomOpened,
+                **options.STAFF,
+                summary=f"Open the war room {room.name}",
+            )
+        except ActivityError as error:
+            workflow.logger.warning("no war room: %s", error.retry_state)
+            opened = WarRoomOpened(reason="the chat did not open one")
+        self._queue.append(Queued(opened))
 
     def _tell_staff(self) -> None:
         """Show staff where the incident stands; one at a time, the last state wins."""
@@ -382,3 +403,12 @@ class Incident(Commands):
 
     def _plain_events(self) -> list[Event]:
         return [q.event for q in self._queue if not isinstance(q.event, RecordsLost)]
+
+
+def _manner(draft: Draft) -> str:
+    """What kind of draft it is, for the summary."""
+    if draft.holding:
+        return " (holding line)"
+    if draft.form is not None:
+        return f" ({draft.form})"
+    return " (suggested)" if draft.keeps is not None else ""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain.incident import (
+    Acknowledged,
     Decided,
     Dismissed,
     Edited,
@@ -202,6 +203,13 @@ class HandOverInput(Message):
 class CommandResult(Message):
     stage: str
     severity: str
+
+
+class AcknowledgeInput(Message):
+    by: str
+
+    def event(self) -> Acknowledged:
+        return Acknowledged(by=self.by)
 
 
 class StatusView(Message):
