@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from domain.policy_base import Duration, Later, Strict
 from domain.signal import Severity, Share
@@ -39,7 +39,12 @@ class Extended(Strict):
 
 class Trust(Strict):
     """When relaxing a gate is proposed: of the last `window` drafts of a category, the share of
-    those approved as they were written is at least `unedited`."""
+    those approved as they were written is at least `unedited`.
+
+    A human accepts by writing the gate and, under `accepted`, the category with the time of the
+    acceptance. After a bad send since then the category's messages wait for approval again.
+    """
 
     window: Annotated[int, Field(ge=1)]
     unedited: Share
+    accepted: Later[dict[str, AwareDatetime]] = Field(default_factory=dict)

@@ -219,6 +219,8 @@ class IncidentState(Frozen):
     suggesting: Draft | None = None
     changed_at: datetime | None = None
     """Since when nothing has changed that people would want to hear."""
+    tightened: bool = False
+    """Trust in drafts of this category is taken back: customers' messages wait for approval."""
     human_wrote_at: datetime | None = None
     """When customers were last sent a human's words."""
 
@@ -327,6 +329,8 @@ class WarRoomOpened(Frozen):
 class Targeted(Frozen):
     kind: Literal["targeted"] = "targeted"
     audience: AudienceCount
+    tightened: bool = False
+    """A message of this category was taken back since its gates were relaxed."""
 
 
 class Drafted(Frozen):

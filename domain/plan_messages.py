@@ -25,7 +25,7 @@ from domain.step import STAFF_CHANNELS, Step, audience_or
 
 def on_targeted(step: Step, event: Targeted) -> None:
     state = step.state
-    step.set(targeting=False)
+    step.set(targeting=False, tightened=event.tightened)
     if state.stage not in ACTIVE:
         return
     share = event.audience.share

@@ -103,6 +103,12 @@ class Policy(Strict):
             raise ValueError("categorise: the last rule must have no condition")
         if self.classify[-1:] and self.classify[-1].when != Condition():
             raise ValueError("classify: the last rule must have no condition")
+        for name in self.trust.accepted if self.trust is not None else ():
+            if name not in self.categories:
+                raise ValueError(
+                    f"trust.accepted: {name!r} is not a category; "
+                    f"allowed: {', '.join(self.categories)}"
+                )
         self._refuse_unguarded_silence()
         return self
 

@@ -243,13 +243,15 @@ class Step:
     ) -> tuple[tuple[Channel, ...], tuple[Channel, ...]]:
         """Channels that may go at once, and those that wait for a decision.
 
-        What reaches customers over the cap waits even where the gate would let it go.
+        What reaches customers over the cap, or is trusted no more, waits even where the gate
+        would let it go.
         """
         gates = {
             c: self.policy.gate(self.state.severity, moment, c, self.state.category, holding)
             for c in channels
         }
-        if audience is not None and self.over_cap(audience):
+        careful = self.state.tightened or (audience is not None and self.over_cap(audience))
+        if careful and not holding:
             gates |= {c: Gate.APPROVE for c in channels if c not in STAFF_CHANNELS}
         auto = tuple(c for c in channels if gates[c] is Gate.AUTO)
         return auto, tuple(c for c in channels if gates[c] is Gate.APPROVE)

@@ -31,6 +31,7 @@ from adapters.db.policies import PolicyStore
 from adapters.db.post_mortems import PostMortemStore
 from adapters.db.rate_limits import RateLimits
 from adapters.db.staff_board import StaffBoard
+from adapters.db.trust import TrustStore
 from adapters.drafters.catalog import Catalog
 from adapters.drafters.claude import Claude, ClaudeSettings
 from adapters.drafters.claude_brief import Briefing
@@ -108,7 +109,7 @@ def build_steps(
     records, audiences = IncidentStore(engine), AudienceStore(engine)
     composer = Composer(policy, public_url, secret=secret, content_dir=CONTENT, clock=clock)
     record = RecordActivities(records, policies, Catalog(CONTENT), desk is not None)
-    target = TargetActivities(audiences, policies, clock)
+    target = TargetActivities(audiences, policies, clock, TrustStore(engine))
     writer = DraftWriter(drafts, TemplateDrafter(CONTENT), validate_draft, clock, model)
     draft = DraftActivities(records, audiences, policies, writer, public_url, clock)
     post_mortem = PostMortemActivities(

@@ -8,8 +8,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.db.edits import EditReport, Edits
 from adapters.db.post_mortems import PostMortemDocument, PostMortemStore
+from adapters.db.trust import TrustStore
+from domain.trust import Standing
 
-__all__ = ["EditReport", "PostMortemDocument", "Writing", "writing_stores"]
+__all__ = ["EditReport", "PostMortemDocument", "Standing", "Writing", "writing_stores"]
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,11 @@ class Writing:
 
     edits: Edits
     post_mortems: PostMortemStore
+    trust: TrustStore
 
 
 def writing_stores(engine: AsyncEngine) -> Writing:
     """The stores on one engine."""
-    return Writing(edits=Edits(engine), post_mortems=PostMortemStore(engine))
+    return Writing(
+        edits=Edits(engine), post_mortems=PostMortemStore(engine), trust=TrustStore(engine)
+    )
