@@ -182,6 +182,8 @@ class DraftActivities:
             notes["message"] = await self._records.note(draft.note_id)
         if state.told_stage is not None:
             notes["previous_stage"] = state.told_stage.value
+        if draft.form is not None:
+            notes["form"] = draft.form
         facts = build_facts(
             state,
             draft.moment,
@@ -201,7 +203,7 @@ class DraftActivities:
             draft.channels,
             policy,
             f"draft-{draft.request}",
-            supersede=not draft.holding,
+            supersede=not (draft.holding or draft.beside),
             personal=audience.locales,
         )
         return Drafted(

@@ -25,6 +25,7 @@ OURS = ("TEMPORAL_", "DATABASE_URL", "SMTP_", "FOREWARN_", "SLACK_")
 # Leaves no limit of a provider in the way of what is measured.
 UNLIMITED = """\
 extends: {default}
+approval: {{second_over: null}}
 delivery:
   rate_per_minute: {{email: null, sms: null}}
 """

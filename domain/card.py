@@ -6,13 +6,20 @@ import hashlib
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from domain.audience import AudienceSummary
 from domain.incident import IncidentState
 from domain.message import FOR_ALL, Channel, DraftText, DraftVersion, Finding, Moment
 from domain.policy import Policy
 from domain.policy_base import format_duration
+
+# Timeline lines that colleagues are shown where they work; each has a sentence of its own.
+NudgeKind = Literal[
+    "reminded", "escalated", "promise_reminder", "told", "war_room_opened", "war_room_by_hand",
+    "not_engaged", "target_missed", "assessment_missing", "eta_passed", "extended_entered",
+    "credits_proposed", "workaround_wanted",
+]  # fmt: skip
 
 
 class Model(BaseModel):
@@ -78,6 +85,10 @@ class DraftCard(Model):
     radius: BlastRadius | None
     covers_holding_lines: bool
     only_those_told: bool
+    suggested_until: datetime | None = None
+    """When the holding line goes out in place of a suggested update."""
+    over_cap: float | None = None
+    """The share of all customers, where it is more than one person may decide on."""
 
 
 class Card(Model):
@@ -114,7 +125,7 @@ class Reply(Model):
 
     key: str
     under: str | None
-    kind: Literal["reminded", "escalated", "promise_reminder"]
+    kind: NudgeKind
     incident_id: str
     title: str
     url: str
@@ -122,6 +133,8 @@ class Reply(Model):
     due: datetime | None = None
     asked: str | None = None
     mentions: tuple[str, ...] = ()
+    words: dict[str, str] = Field(default_factory=dict)
+    """What else its sentence names: roles, facts that are missing, a channel, a target."""
 
 
 def digest(shown: Card | Reply) -> str:
@@ -145,10 +158,11 @@ class Nudge(Model):
     """A timeline line by which somebody is asked again."""
 
     key: str
-    kind: Literal["reminded", "escalated", "promise_reminder"]
+    kind: NudgeKind
     version: int | None
     due: datetime | None
     who: str | None
+    words: dict[str, str] = Field(default_factory=dict)
 
 
 class Ended(Model):

@@ -5,9 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from domain.card import CONFIRM, Card, Case, DraftCard, Ended, Model, Outcome, Reply, decide_key
-from domain.incident import IncidentState, Pending, Stage
+from domain.card import (
+    CONFIRM,
+    Card,
+    Case,
+    DraftCard,
+    Ended,
+    Model,
+    Nudge,
+    Outcome,
+    Reply,
+    decide_key,
+)
+from domain.incident import ACTIVE, IncidentState, Pending, Stage
 from domain.message import CLOSING, Channel, DraftText, DraftVersion, Moment
+from domain.plan_assessment import missing_facts
 from domain.policy import Policy
 from domain.step import Step
 
@@ -63,7 +75,9 @@ class _Desk:
         if state.pending is not None and case.draft is not None:
             draft = self._draft(state.pending, case.draft)
             key = decide_key(draft.version)
-            found.append(self._card(key, "decide", self._asked.approver, draft))
+            suggested = state.pending.suggested
+            who = self._asked.commander if suggested else self._asked.approver
+            found.append(self._card(key, "decide", who, draft))
         return found
 
     def replies(self) -> list[Reply]:
@@ -73,13 +87,19 @@ class _Desk:
         due = state.promise.due if state.promise else None
         found = []
         for nudge in self._case.nudges:
-            about_promise = nudge.kind == "promise_reminder"
-            if due is None or nudge.due != due if about_promise else nudge.version != pending:
+            about_draft = nudge.kind in ("reminded", "escalated")
+            if nudge.kind == "promise_reminder":
+                holds = due is not None and nudge.due == due
+            elif about_draft:
+                holds = nudge.version == pending
+            else:
+                holds = _still_holds(nudge, state, self._case.shown)
+            if not holds:
                 continue
             found.append(
                 Reply(
                     key=f"note/{nudge.key}",
-                    under=None if about_promise or pending is None else decide_key(pending),
+                    under=decide_key(pending) if about_draft and pending is not None else None,
                     kind=nudge.kind,
                     incident_id=self._case.incident_id,
                     title=self._case.title,
@@ -88,6 +108,7 @@ class _Desk:
                     due=nudge.due,
                     asked=nudge.who,
                     mentions=self._mentions(nudge.who),
+                    words=nudge.words,
                 )
             )
         return found
@@ -152,7 +173,14 @@ class _Desk:
             radius=self._case.radius,
             covers_holding_lines=draft.moment is Moment.INITIAL,
             only_those_told=draft.moment in CLOSING,
+            suggested_until=self._state.next_update_due if pending.suggested else None,
+            over_cap=self._over_cap(pending),
         )
+
+    def _over_cap(self, pending: Pending) -> float | None:
+        step = Step(self._state, self._state.opened_at, self._case.policy)
+        over = pending.approvals_needed > 1 and step.over_cap(pending.audience)
+        return pending.audience.share_of_customers if over else None
 
     def _suspicion(self) -> Outcome:
         closing = self._case.suspicion_ended
@@ -168,6 +196,28 @@ class _Desk:
     def _mentions(self, who: str | None) -> tuple[str, ...]:
         names = [name.strip() for name in (who or "").split(",")]
         return tuple(user for name in names for user in self._people.slack_users(name))
+
+
+def _still_holds(nudge: Nudge, state: IncidentState, shown: frozenset[str]) -> bool:
+    """Whether what a line asks for is still wanted; a line already shown stays as it is."""
+    if f"note/{nudge.key}" in shown:
+        return True
+    if state.stage not in ACTIVE:
+        return False
+    match nudge.kind:
+        case "not_engaged":
+            return state.acknowledged_at is None
+        case "assessment_missing":
+            # Whether an end has passed is another line's concern.
+            asked_for = nudge.words.get("missing", "").split(", ")
+            return bool({*asked_for} & {*missing_facts(state, state.opened_at)})
+        case "extended_entered":
+            return state.extended_since is not None
+        case "credits_proposed":
+            return not state.credits
+        case "workaround_wanted":
+            return "workaround" not in state.stated
+    return True
 
 
 def _outcome(ended: Ended, state: IncidentState) -> Outcome:

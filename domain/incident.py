@@ -67,6 +67,12 @@ class TimerKind(StrEnum):
     STABILITY = "stability"
     REOPEN_WINDOW = "reopen_window"
     CONFIRMATION = "confirmation"
+    ENGAGE = "engage"
+    ASSESSMENT = "assessment"
+    ETA = "eta"
+    EXTENDED = "extended"
+    EXECUTIVE = "executive"
+    RESOLUTION_TARGET = "resolution_target"
 
 
 class Frozen(BaseModel):
@@ -109,6 +115,9 @@ class Pending(Frozen):
     approvals: tuple[str, ...] = ()
     approvals_needed: int = 1
     escalation_level: int = 0
+    suggested: bool = False
+    """Written for the commander to edit: nobody is pressed, and it lapses with its promise."""
+    edited: bool = False
 
 
 class Promise(Frozen):
@@ -146,6 +155,12 @@ class Draft(Frozen):
     next_update_at: datetime | None = None
     promised: datetime | None = None
     """The promised time that has passed unkept: the message admits it."""
+    beside: bool = False
+    """It leaves what waits for a decision as it is."""
+    form: Literal["unchanged", "personal"] | None = None
+    """Of an executive note: nothing new to say, or meant to be sent on by an executive."""
+    keeps: int | None = None
+    """The promise that a holding line or a suggested update is for."""
 
 
 class IncidentState(Frozen):
@@ -227,6 +242,29 @@ class IncidentState(Frozen):
     splitting: Splitting | None = None
     split_from: str | None = None
     split_off: tuple[str, ...] = ()
+    # Towards colleagues.
+    acknowledged_at: datetime | None = None
+    """When a human first acted."""
+    engage_level: int = 0
+    told_roles: tuple[str, ...] = ()
+    war_room: str | None = None
+    """Name of the channel where responders meet; "" while it is being opened."""
+    missed: tuple[str, ...] = ()
+    """Targets that were missed: `response`, `resolution`."""
+    extended_since: datetime | None = None
+    extensions: int = 0
+    extension_untold: bool = False
+    executives: int = 0
+    executive: Draft | None = None
+    """The note to executives being written; it goes out beside whatever waits."""
+    executive_at: datetime | None = None
+    suggesting: Draft | None = None
+    changed_at: datetime | None = None
+    """Since when nothing has changed that people would want to hear."""
+    tightened: bool = False
+    """Trust in drafts of this category is taken back: customers' messages wait for approval."""
+    human_wrote_at: datetime | None = None
+    """When customers were last sent a human's words."""
 
     @property
     def next_update_due(self) -> datetime | None:
@@ -342,9 +380,27 @@ class PolicyAdopted(Frozen):
     old: str = ""
 
 
+class Acknowledged(Frozen):
+    """A human says: I am on it."""
+
+    kind: Literal["acknowledged"] = "acknowledged"
+    by: str
+
+
+class WarRoomOpened(Frozen):
+    """What became of `OpenWarRoom`; without a `name` people have to meet where they can."""
+
+    kind: Literal["war_room"] = "war_room"
+    name: str | None = None
+    url: str | None = None
+    reason: str = ""
+
+
 class Targeted(Frozen):
     kind: Literal["targeted"] = "targeted"
     audience: AudienceCount
+    tightened: bool = False
+    """A message of this category was taken back since its gates were relaxed."""
 
 
 class Drafted(Frozen):
@@ -420,6 +476,8 @@ Event = Annotated[
     | FalseAlarmMarked
     | HandedOver
     | PolicyAdopted
+    | Acknowledged
+    | WarRoomOpened
     | Targeted
     | Drafted
     | Decided
@@ -478,6 +536,14 @@ class OpenPostMortem(Frozen):
     public: bool
 
 
+class OpenWarRoom(Frozen):
+    """Open the responders' channel and invite people by name; answered by `WarRoomOpened`."""
+
+    kind: Literal["open_war_room"] = "open_war_room"
+    name: str
+    people: tuple[str, ...]
+
+
 class AnswerPostMortem(Frozen):
     """Hand the reviewers' decision to the post-mortem child."""
 
@@ -528,6 +594,7 @@ Action = Annotated[
     | Decide
     | Broadcast
     | OpenPostMortem
+    | OpenWarRoom
     | AnswerPostMortem
     | ProposeCredits
     | Note

@@ -41,6 +41,8 @@ from domain.plan_commands import (
     on_update,
 )
 from domain.plan_credits import on_credits_approved, on_credits_proposed
+from domain.plan_duties import keep_duties
+from domain.plan_engage import on_acknowledged, on_war_room
 from domain.plan_facts import on_facts
 from domain.plan_freshness import write_what_is_outdated_anew
 from domain.plan_messages import on_broadcast_done, on_decided, on_drafted, on_edited, on_targeted
@@ -59,6 +61,9 @@ STAFF_NEWS = frozenset(
         "promise_reminder", "promise_missed", "no_components", "facts_stated",
         "credits_proposed", "credits_approved", "policy_changed", "region_unverified",
         "merged_into", "merge_failed", "absorbed", "split_off", "split_from",
+        "acknowledged", "told", "war_room_opened", "war_room_by_hand", "not_engaged",
+        "target_missed", "assessment_missing", "eta_passed", "extended_entered", "extended_left",
+        "workaround_wanted", "suggested",
     }
 )  # fmt: skip
 
@@ -95,6 +100,7 @@ def plan(
         write_what_is_outdated_anew(step)
         _HANDLERS[event.kind](step, event)
         write_what_is_outdated_anew(step)
+        keep_duties(step, state, event)
         offer_post_mortem(step)
         if _is_news(step):
             step.actions.append(TellStaff())
@@ -130,6 +136,8 @@ _HANDLERS: dict[str, Callable[[Step, Any], None]] = {
     "false_alarm": on_false_alarm,
     "handed_over": on_handed_over,
     "policy_adopted": on_policy_adopted,
+    "acknowledged": on_acknowledged,
+    "war_room": on_war_room,
     "targeted": on_targeted,
     "drafted": on_drafted,
     "decided": on_decided,

@@ -106,7 +106,7 @@ def on_handed_over(step: Step, event: HandedOver) -> None:
     step.set(people={**step.state.people, event.role: event.to})
     step.note("handed_over", actor=event.by, role=event.role, to=event.to)
     pending = step.state.pending
-    if event.role == "approver" and pending is not None:
+    if event.role == "approver" and pending is not None and not pending.suggested:
         # Whoever takes over has as long to answer as the one before had.
         step.set(pending=pending.model_copy(update={"escalation_level": 0}))
         step.wait_for_answer()

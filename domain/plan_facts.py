@@ -56,8 +56,14 @@ def _share(step: Step, share: float, by: str) -> bool:
 def write_anew(step: Step) -> None:
     """An approval binds to the facts a text uses: what waits on older ones is superseded."""
     waiting = step.state.pending or step.state.drafting
+    if waiting is None and step.state.suggesting is not None:
+        step.suggest_update()
     if waiting is None or waiting.moment is Moment.POST_MORTEM or step.state.stage not in ACTIVE:
         return
     # The end is written anew as the end, with what a human said about it.
     note_id = waiting.note_id if waiting.moment in CLOSING else None
+    if step.state.pending is not None and step.state.pending.suggested:
+        step.drop_suggestion()
+        step.suggest_update()
+        return
     step.draft(waiting.moment, note_id=note_id, stage=waiting.stage, channels=waiting.channels)

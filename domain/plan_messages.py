@@ -9,6 +9,7 @@ from domain.incident import (
     BroadcastDone,
     Decide,
     Decided,
+    Draft,
     Drafted,
     Edited,
     Pending,
@@ -17,6 +18,7 @@ from domain.incident import (
     TimerKind,
 )
 from domain.message import CLOSING, Moment
+from domain.plan_executive import executive_written
 from domain.plan_regions import accept_regions, hold_for_region, tell_region_doubt
 from domain.refusals import refusal
 from domain.step import STAFF_CHANNELS, Step, audience_or
@@ -24,7 +26,7 @@ from domain.step import STAFF_CHANNELS, Step, audience_or
 
 def on_targeted(step: Step, event: Targeted) -> None:
     state = step.state
-    step.set(targeting=False)
+    step.set(targeting=False, tightened=event.tightened)
     if state.stage not in ACTIVE:
         return
     share = event.audience.share
@@ -50,6 +52,12 @@ def on_drafted(step: Step, event: Drafted) -> None:
     if state.holding is not None and event.request == state.holding.request:
         _holding_line(step, event)
         return
+    if state.executive is not None and event.request == state.executive.request:
+        executive_written(step, state.executive, event)
+        return
+    if state.suggesting is not None and event.request == state.suggesting.request:
+        _suggestion(step, state.suggesting, event)
+        return
     draft = state.drafting
     if draft is None or event.request != draft.request:
         step.actions.append(Decide(version=event.version, state="superseded"))
@@ -60,31 +68,15 @@ def on_drafted(step: Step, event: Drafted) -> None:
         step.set(drafting=step.again(draft))
         return
     step.set(drafting=None)
-    invalid = event.invalid or _states_the_past(step, event)
-    pending = Pending(
-        draft=event.version,
-        moment=event.moment,
-        number=event.number,
-        hash=event.hash,
-        channels=draft.channels,
-        audience=audience_or(state, event.audience),
-        next_update_at=step.ahead(event.next_update_at, event.promise_is_literal),
-        promised=draft.promised,
-        promise_is_literal=event.promise_is_literal,
-        invalid=invalid,
-        stage=draft.stage,
-        asked_at=step.now,
-        note_id=draft.note_id,
-        approvals_needed=2 if step.policy.approval.four_eyes else 1,
-    )
+    pending = _version(step, draft, event)
     if not state.announced:
         step.set(audience=pending.audience)
     step.note("draft_ready", version=event.version, moment=event.moment)
-    auto, gated = step.split(event.moment, draft.channels, holding=False)
+    auto, gated = step.split(event.moment, draft.channels, False, pending.audience)
     if gated and event.moment in CLOSING:
         # The staff hear the end with the customers: a draft that is taken back was no end.
         auto, gated = (), draft.channels
-    if invalid:
+    if pending.invalid:
         step.note("draft_invalid", version=event.version)
         gated = (*gated, *(c for c in auto if c not in STAFF_CHANNELS))
         auto = tuple(c for c in auto if c in STAFF_CHANNELS)
@@ -103,9 +95,52 @@ def _states_the_past(step: Step, event: Drafted) -> bool:
     )
 
 
+def _version(step: Step, draft: Draft, event: Drafted) -> Pending:
+    audience = audience_or(step.state, event.audience)
+    return Pending(
+        draft=event.version,
+        moment=event.moment,
+        number=event.number,
+        hash=event.hash,
+        channels=draft.channels,
+        audience=audience,
+        next_update_at=step.ahead(event.next_update_at, event.promise_is_literal),
+        promised=draft.promised,
+        promise_is_literal=event.promise_is_literal,
+        invalid=event.invalid or _states_the_past(step, event),
+        stage=draft.stage,
+        asked_at=step.now,
+        note_id=draft.note_id,
+        approvals_needed=step.approvals_needed(audience),
+    )
+
+
+def _suggestion(step: Step, draft: Draft, event: Drafted) -> None:
+    """An update for the commander to edit; too late where customers heard or a human wrote."""
+    state = step.state
+    step.set(suggesting=None, versions=max(state.versions, event.version))
+    promise = state.promise
+    if (
+        promise is None
+        or promise.number != draft.keeps
+        or state.pending is not None
+        or state.drafting is not None
+        or state.stage not in ACTIVE
+    ):
+        step.actions.append(Decide(version=event.version, state="superseded"))
+        return
+    step.set(pending=_version(step, draft, event).model_copy(update={"suggested": True}))
+    step.note("suggested", version=event.version, due=promise.due.isoformat(), who=step.commander())
+
+
 def _holding_line(step: Step, event: Drafted) -> None:
-    draft = step.state.holding
+    draft, promise = step.state.holding, step.state.promise
     step.set(holding=None, versions=max(step.state.versions, event.version))
+    kept = draft is not None and draft.keeps is not None
+    if kept and (promise is None or draft is None or promise.number != draft.keeps):
+        # Something else was sent meanwhile: customers shall not hear twice in a minute.
+        step.actions.append(Decide(version=event.version, state="superseded"))
+        return
     if draft is None or step.state.ended or step.state.stage not in ACTIVE:
         step.actions.append(Decide(version=event.version, state="superseded"))
         return
@@ -186,18 +221,21 @@ def on_edited(step: Step, event: Edited) -> None:
         return
     step.note("edited", actor=event.by, version=event.version, old=event.draft)
     step.actions.append(Decide(version=event.draft, state="superseded", by=event.by))
-    step.set(
-        versions=max(step.state.versions, event.version),
-        pending=pending.model_copy(
-            update={
-                "draft": event.version,
-                "hash": event.hash,
-                "invalid": event.invalid,
-                "approvals": (),
-                "promise_is_literal": event.promise_is_literal,
-            }
-        ),
+    edited = pending.model_copy(
+        update={
+            "draft": event.version,
+            "hash": event.hash,
+            "invalid": event.invalid,
+            "approvals": (),
+            "promise_is_literal": event.promise_is_literal,
+            "suggested": False,
+            "edited": True,
+        }
     )
+    step.set(versions=max(step.state.versions, event.version), pending=edited)
+    if pending.suggested:
+        # A human's words wait for their decision as any others do.
+        step.put_before_approvers(edited)
 
 
 def on_broadcast_done(step: Step, event: BroadcastDone) -> None:

@@ -11,7 +11,7 @@ from domain.incident import (
     TimerKind,
 )
 from domain.message import Channel, Moment
-from domain.step import Step
+from domain.step import STAFF_CHANNELS, Step
 
 
 def on_post_mortem(step: Step, event: PostMortemMoved) -> None:
@@ -74,6 +74,7 @@ def _ask_again(step: Step) -> None:
 def _post_mortem_pending(
     step: Step, offer: PostMortemOffer, channels: tuple[Channel, ...]
 ) -> Pending:
+    public = bool(set(channels) - STAFF_CHANNELS)
     return Pending(
         draft=offer.version,
         moment=Moment.POST_MORTEM,
@@ -84,6 +85,7 @@ def _post_mortem_pending(
         invalid=offer.invalid,
         stage=step.state.stage,
         asked_at=step.now,
+        approvals_needed=2 if public and step.over_cap(step.state.audience) else 1,
     )
 
 

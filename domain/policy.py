@@ -13,6 +13,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from domain.credits import CreditPolicy
+from domain.duties import Assessment, Extended, Trust
 from domain.message import Channel, Gate, Moment
 from domain.policy_base import Later, Strict
 from domain.policy_sections import (
@@ -62,6 +63,9 @@ class Policy(Strict):
     grouping: Grouping
     resolution: Resolution
     promises: Promises
+    assessment: Later[Assessment | None] = None
+    extended: Later[Extended | None] = None
+    trust: Later[Trust | None] = None
     delivery: Delivery
     audience: Audience
     people: People
@@ -109,6 +113,12 @@ class Policy(Strict):
             raise ValueError("categorise: the last rule must have no condition")
         if self.classify[-1:] and self.classify[-1].when != Condition():
             raise ValueError("classify: the last rule must have no condition")
+        for name in self.trust.accepted if self.trust is not None else ():
+            if name not in self.categories:
+                raise ValueError(
+                    f"trust.accepted: {name!r} is not a category; "
+                    f"allowed: {', '.join(self.categories)}"
+                )
         self._refuse_unguarded_silence()
         return self
 

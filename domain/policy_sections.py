@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from domain.duties import Duties
 from domain.message import Channel, Gate, Moment
 from domain.policy_base import Duration, Later, Strict
 from domain.signal import Severity, Share, Signal
@@ -147,6 +148,7 @@ class SeverityPlan(Strict):
     update_every: Duration | None
     target_resolution: Duration | None
     post_mortem: PostMortemDuty
+    duties: Later[Duties | None] = None
     statuspage_impact: Literal["critical", "major", "minor", "none"]
     component_status: Literal[
         "operational", "degraded_performance", "partial_outage", "major_outage"
@@ -177,9 +179,17 @@ class GateRule(Strict):
 
 
 class Approval(Strict):
+    """How long an approver may be silent, and what needs two people.
+
+    Past the end of the chain the last one is reminded at each `remind_every`. A message to more
+    than `second_over` of all customers needs a second approval.
+    """
+
     remind_after: Duration
     escalate_after: Duration
     four_eyes: bool = False
+    remind_every: Later[Duration | None] = None
+    second_over: Annotated[Share | None, Field(exclude_if=lambda share: share is None)] = None
 
 
 class Grouping(Strict):
@@ -203,11 +213,17 @@ class Resolution(Strict):
 
 
 class Promises(Strict):
-    """When the commander is reminded, and how long before the due time the holding line goes."""
+    """When the commander is reminded, and how long before the due time the holding line goes.
+
+    With `suggest` the reminder brings an update to edit. It stays quiet where a human wrote within
+    `quiet_after` and nothing has changed since.
+    """
 
     remind_before: Duration
     holding_lead: Duration
     on_silence: Literal["holding", "hold"] = "holding"
+    suggest: Later[bool] = False
+    quiet_after: Later[Duration | None] = None
 
 
 class Delivery(Strict):

@@ -98,6 +98,12 @@ class SignalInbox(Protocol):
         ...
 
 
+class TrustRecords(Protocol):
+    """When customers were told that something said to them was wrong."""
+
+    async def last_bad_send(self, category: str) -> datetime | None: ...
+
+
 class Policies(Protocol):
     async def by_hash(self, policy_hash: str) -> Policy: ...
 

@@ -8,6 +8,7 @@ from domain.cascade import MergeAsked, SplitAsked
 from domain.errors import Refused
 from domain.incident import (
     ACTIVE,
+    Acknowledged,
     Decided,
     Dismissed,
     Edited,
@@ -56,6 +57,8 @@ def refusal(state: IncidentState, event: Event, now: datetime) -> Refused | None
             )
         case PolicyAdopted() if event.hash == state.policy_hash:
             return Refused("same_policy", f"the policy {event.hash} rules it already")
+        case Acknowledged() if state.acknowledged_at is not None:
+            return Refused("already_acknowledged", "somebody is on it already")
         case SeverityChanged() if event.severity is state.severity:
             return Refused("same_severity", f"the severity is already {state.severity}")
         case MergeAsked():
@@ -94,5 +97,9 @@ def _decision_refusal(
                 f"draft {version} promises an update for a time that has passed; edit it first",
             )
         if event.decision == "approve" and event.by in pending.approvals:
-            return Refused("second_person_needed", "another person must give the second approval")
+            return Refused(
+                "second_person_needed",
+                f"{event.by} has approved draft {version} already: another person must give the "
+                "second approval",
+            )
     return None

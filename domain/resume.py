@@ -19,6 +19,7 @@ from domain.incident import (
 )
 from domain.message import Moment
 from domain.plan_cascade import ask_links_again
+from domain.plan_engage import war_room
 from domain.policy import Policy
 from domain.step import Step
 
@@ -51,6 +52,12 @@ def resume(
     if state.holding is not None:
         step.set(holding=step.again(state.holding))
     ask_links_again(step)
+    if state.executive is not None:
+        step.set(executive=step.again(state.executive))
+    if state.suggesting is not None:
+        step.set(suggesting=step.again(state.suggesting))
+    if state.war_room == "":
+        step.actions.append(war_room(step))
     step.actions.append(TellStaff())
     return step.state, step.actions
 
@@ -66,7 +73,9 @@ def mend(
     pending = state.pending
     if pending is not None and lost.pending:
         step.note("draft_lost", version=pending.draft, moment=pending.moment)
-        if pending.moment is Moment.POST_MORTEM:
+        if pending.suggested:
+            step.drop_suggestion()
+        elif pending.moment is Moment.POST_MORTEM:
             step.withdraw()
             step.set(post_mortem=PostMortemState.DUE)
             step.actions.append(

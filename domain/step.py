@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from domain.incident import (
     Action,
@@ -32,6 +32,14 @@ from domain.signal import Severity
 STAFF_CHANNELS = frozenset({Channel.INTERNAL, Channel.TICKET})
 # Decisions on older versions are answered "superseded"; so many recent ones are told apart.
 REMEMBERED = 50
+# After one of these lines there is something new to say.
+CHANGES = frozenset(
+    {
+        "confirmed", "severity_changed", "stage_changed", "facts_stated", "eta_passed", "reopened",
+        "extended_entered", "extended_left", "update_posted", "alerts_resolved",
+        "stability_broken",
+    }
+)  # fmt: skip
 # Customers read a promise to the minute; below this rhythm (drills, demos) to the second.
 MINUTE_RHYTHM = timedelta(minutes=5)
 
@@ -53,6 +61,8 @@ class Step:
         """Add a timeline line; its words are in the catalogs under `key`."""
         texts = {k: str(v) for k, v in data.items() if v is not None and v != ""}
         self.actions.append(Note(key=key, actor=actor, data=texts, customer_visible=visible))
+        if key in CHANGES:
+            self.set(changed_at=self.now)
 
     def stage(self, stage: Stage, visible: bool = False) -> None:
         if stage is not self.state.stage:
@@ -93,7 +103,8 @@ class Step:
         if moment not in CLOSING:
             note_id = note_id or self._unsaid()
         self.withdraw()
-        number = state.updates + 1 if moment is Moment.UPDATE else 1
+        numbers = {Moment.UPDATE: state.updates + 1, Moment.EXTENDED: max(1, state.extensions)}
+        number = numbers.get(moment, 1)
         draft = self._request(moment, number, channels, note_id, stage or state.stage, False)
         self.set(drafting=draft)
         self.actions.append(draft)
@@ -111,7 +122,7 @@ class Step:
         owed: tuple[Channel, ...] = ()
         if moment in CLOSING:
             owed = self.state.told
-        elif moment is Moment.UPDATE and self.state.promise is not None:
+        elif moment in (Moment.UPDATE, Moment.EXTENDED) and self.state.promise is not None:
             owed = self.state.promise.channels
         return (*routed, *(c for c in owed if c not in routed))
 
@@ -121,8 +132,38 @@ class Step:
         draft = self._request(
             Moment.UPDATE, self.state.updates, channels, None, self.state.stage, True
         )
+        if self.policy.extended is not None:
+            draft = draft.model_copy(update={"keeps": self.state.promises})
         self.set(holding=draft)
         self.actions.append(draft)
+
+    def suggest_update(self) -> None:
+        """Ask for an update that the commander may edit before the promise is due."""
+        state = self.state
+        draft = self._request(
+            Moment.UPDATE, state.updates + 1, self.channels(Moment.UPDATE), None, state.stage, False
+        ).model_copy(update={"beside": True, "keeps": state.promises})
+        self.set(suggesting=draft)
+        self.actions.append(draft)
+
+    def executive_note(self, form: Literal["unchanged", "personal"] | None) -> None:
+        """Ask for a note to executives, where the policy sends one; what waits stays as it is."""
+        state = self.state
+        channels = self.policy.channels(state.severity, Moment.EXECUTIVE)
+        if not channels:
+            return
+        number = state.executives + 1
+        draft = self._request(
+            Moment.EXECUTIVE, number, channels, None, state.stage, False
+        ).model_copy(update={"beside": True, "form": form, "next_update_at": state.next_update_due})
+        self.set(executive=draft, executives=number, executive_at=self.now)
+        self.actions.append(draft)
+
+    @property
+    def ending(self) -> bool:
+        """Whether the words of the end are written or wait: the impact is over."""
+        waiting = (self.state.pending, self.state.drafting)
+        return any(d is not None and d.moment in CLOSING for d in waiting)
 
     def _request(
         self,
@@ -166,6 +207,8 @@ class Step:
         request = self.state.draft_request + 1
         self.set(draft_request=request)
         due = self.next_due(self.now) if draft.next_update_at is not None else None
+        if draft.moment is Moment.EXECUTIVE:
+            due = self.state.next_update_due
         told: dict[str, Any] = {
             "request": request,
             "next_update_at": due,
@@ -186,6 +229,14 @@ class Step:
         self.set(pending=None, drafting=None)
         self.disarm(TimerKind.APPROVAL_REMINDER, TimerKind.APPROVAL_ESCALATION)
 
+    def drop_suggestion(self) -> None:
+        """Customers have heard: the update suggested for that is of no use any more."""
+        pending = self.state.pending
+        if pending is not None and pending.suggested:
+            self.actions.append(Decide(version=pending.draft, state="superseded"))
+            self.set(pending=None)
+        self.set(suggesting=None)
+
     def remember_decided(self, version: int, *, as_sent: bool, decided: bool = True) -> None:
         if as_sent:
             self.set(sent=(*self.state.sent, version)[-REMEMBERED:])
@@ -199,14 +250,33 @@ class Step:
             self.state.severity, moment, channel, self.state.category, holding
         )
 
+    def over_cap(self, audience: AudienceCount) -> bool:
+        """Whether so many customers would be reached that one person may not decide it."""
+        cap, share = self.policy.approval.second_over, audience.share_of_customers
+        return cap is not None and share is not None and share > cap
+
+    def approvals_needed(self, audience: AudienceCount) -> int:
+        return 2 if self.policy.approval.four_eyes or self.over_cap(audience) else 1
+
     def split(
-        self, moment: Moment, channels: tuple[Channel, ...], holding: bool
+        self,
+        moment: Moment,
+        channels: tuple[Channel, ...],
+        holding: bool,
+        audience: AudienceCount | None = None,
     ) -> tuple[tuple[Channel, ...], tuple[Channel, ...]]:
-        """Channels that may go at once, and those that wait for a decision."""
+        """Channels that may go at once, and those that wait for a decision.
+
+        What reaches customers over the cap, or is trusted no more, waits even where the gate
+        would let it go.
+        """
         gates = {
             c: self.policy.gate(self.state.severity, moment, c, self.state.category, holding)
             for c in channels
         }
+        careful = self.state.tightened or (audience is not None and self.over_cap(audience))
+        if careful and not holding:
+            gates |= {c: Gate.APPROVE for c in channels if c not in STAFF_CHANNELS}
         auto = tuple(c for c in channels if gates[c] is Gate.AUTO)
         return auto, tuple(c for c in channels if gates[c] is Gate.APPROVE)
 
@@ -235,6 +305,12 @@ class Step:
     def commander(self) -> str:
         """Whoever leads the incident, by name."""
         return ", ".join(self._asked("commander", "commander")[:1])
+
+    def responders(self) -> tuple[str, ...]:
+        """Who is asked to respond, one after the other: commanders, then those who decide."""
+        role = self.policy.categories[self.state.category].approver_role
+        chain = (*self._asked("commander", "commander"), *self._asked("approver", role))
+        return tuple(dict.fromkeys(chain))
 
     def _asked(self, duty: str, role: str) -> tuple[str, ...]:
         """The chain of a role, led by whoever took it over."""
@@ -307,6 +383,9 @@ class Step:
         if pending.moment is Moment.POST_MORTEM:
             return
         self.set(announced=True, last_sent_at=self.now, told_stage=pending.stage)
+        self.drop_suggestion()
+        if pending.note_id is not None or pending.edited:
+            self.set(human_wrote_at=self.now)
         if pending.moment is Moment.UPDATE:
             self.set(updates=max(self.state.updates, pending.number))
         if not kept:
@@ -365,9 +444,18 @@ class Step:
 
     # Promises
 
+    @property
+    def every(self) -> timedelta | None:
+        """The rhythm of updates now."""
+        every = self.policy.severities[self.state.severity].update_every
+        extended = self.policy.extended
+        if every is None or extended is None or self.state.extended_since is None:
+            return every
+        return min(every, extended.update_every)
+
     def next_due(self, since: datetime) -> datetime | None:
         """When the next update is due after one sent at `since`; None without a rhythm."""
-        every = self.policy.severities[self.state.severity].update_every
+        every = self.every
         if every is None:
             return None
         due = since + every
@@ -378,7 +466,7 @@ class Step:
     def promised(self, pending: Pending) -> datetime | None:
         """The due time a message states: as the approver saw it, unless the decision came late."""
         shown = pending.next_update_at
-        every = self.policy.severities[self.state.severity].update_every
+        every = self.every
         if shown is None or every is None:
             return shown
         prompt = self.now - pending.asked_at <= every / 6
@@ -435,6 +523,11 @@ class Step:
             return
         due = self.next_due(sent)
         if due is None or due >= told.due:
+            return
+        if self.policy.extended is not None and due <= self.now:
+            # Customers were told the later time: they hear sooner, and nothing was missed.
+            self.disarm(TimerKind.PROMISE_REMINDER)
+            self.arm(TimerKind.PROMISE, self.now + self.policy.promises.holding_lead)
             return
         self.actions.append(SettlePromise(promise=told, state="superseded"))
         self.set(promise=None)

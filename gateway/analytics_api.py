@@ -12,7 +12,7 @@ from domain.errors import BadInput, FieldError
 from domain.roles import Role
 from gateway.auth import Auth
 from gateway.deps import Deps
-from runtime.writing import EditReport, writing_stores
+from runtime.writing import EditReport, Standing, writing_stores
 
 # The window bounds what one request reads.
 USUAL = timedelta(days=90)
@@ -20,10 +20,11 @@ LONGEST = timedelta(days=366)
 
 
 def router(deps: Deps) -> APIRouter:
-    """`/api/analytics/edits`."""
+    """`/api/analytics/edits` and `/api/analytics/trust`."""
     auth = Auth(deps)
     routes = APIRouter(prefix="/api/analytics", tags=["analytics"])
-    edits = writing_stores(deps.engine).edits
+    stores = writing_stores(deps.engine)
+    edits = stores.edits
 
     @routes.get("/edits", dependencies=[Depends(auth.require(Role.VIEWER))])
     async def what_humans_change(
@@ -45,5 +46,13 @@ def router(deps: Deps) -> APIRouter:
                 [FieldError(field="since", value=start.isoformat(), allowed=allowed)],
             )
         return await edits.report(start, end, limit)
+
+    @routes.get("/trust", dependencies=[Depends(auth.require(Role.VIEWER))])
+    async def trust() -> list[Standing]:
+        """Per category: the share of drafts approved as written, and whether a gate may be relaxed.
+
+        Nothing is changed here: a human accepts by writing the proposed lines into the policy.
+        """
+        return await stores.trust.standings(deps.policy, deps.now())
 
     return routes

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime
 
+from domain.errors import BadInput, FieldError
 from domain.roles import Role
 from gateway.auth import Auth
 from gateway.deps import Deps
+from gateway.staff_read import IncidentId
 from runtime.staff import (
     DEFAULT_LIMIT,
     MAX_LIMIT,
@@ -20,6 +23,9 @@ from runtime.staff import (
     staff_stores,
     write_cursor,
 )
+
+YEAR = timedelta(days=365)
+LONGEST = timedelta(days=5 * 366)
 
 
 def router(deps: Deps) -> APIRouter:
@@ -48,5 +54,28 @@ def router(deps: Deps) -> APIRouter:
     ) -> dict[str, Measure]:
         """Each measure says whether it is recorded, pending or not applicable, and of how many."""
         return await staff.measures.all(since, until)
+
+    @routes.get("/analytics/months", dependencies=[Depends(auth.require(Role.VIEWER))])
+    async def months(
+        since: AwareDatetime | None = None, until: AwareDatetime | None = None
+    ) -> dict[str, dict[str, Measure]]:
+        """The same measures by month of opening; the last twelve months unless stated."""
+        end = until or deps.now()
+        start = since or end - YEAR
+        if not timedelta(0) < end - start <= LONGEST:
+            allowed = f"a time before `until` and at most {LONGEST.days} days earlier"
+            raise BadInput(
+                "this period cannot be reported",
+                [FieldError(field="since", value=start.isoformat(), allowed=allowed)],
+            )
+        return await staff.measures.months(start, end)
+
+    @routes.get(
+        "/incidents/{incident_id}/measures", dependencies=[Depends(auth.require(Role.VIEWER))]
+    )
+    async def of_incident(incident_id: IncidentId) -> dict[str, Measure]:
+        """The same measures of one incident."""
+        await staff.incidents.detail(incident_id)
+        return await staff.measures.incident(incident_id)
 
     return routes

@@ -39,6 +39,7 @@ from gateway.staff_updates import command
 from runtime.relay import TemporalDown
 from runtime.staff import IncidentView, staff_composer, staff_stores
 from workflows.messages import (
+    AcknowledgeInput,
     ChangeSeverityInput,
     CommandResult,
     ConfirmInput,
@@ -231,6 +232,11 @@ class Commands:
             call.actor.need(Role.APPROVER)
         argument = HandOverInput(by=call.actor.name, role=body.role, to=body.to)
         return await self._command(call, call.request, incident_id, "hand_over", argument)
+
+    async def acknowledge(self, call: Call, incident_id: str) -> CommandAnswer:
+        """State that somebody is on it."""
+        argument = AcknowledgeInput(by=call.actor.name)
+        return await self._command(call, call.request, incident_id, "acknowledge", argument)
 
     async def check(self, incident_id: str, body: TextBody) -> tuple[Finding, ...]:
         """The rules a text breaks in place of the pending draft, or else as the next update."""

@@ -25,6 +25,7 @@ from gateway.problems import correlation_id
 from gateway.staff_read import NAMESPACE, IncidentId, previews, read_changes, read_radius
 from gateway.staff_shapes import DraftOut, incident_out
 from runtime.staff import MAX_LIMIT, DraftView, TimelineView, staff_composer, staff_stores
+from runtime.writing import Standing, writing_stores
 
 HOME = "/console"
 # Of an incident's credits so many stand on its page; the command line has them all.
@@ -38,6 +39,7 @@ class Console:
         self._deps = deps
         self._auth = auth
         self._staff = staff_stores(deps.engine)
+        self._writing = writing_stores(deps.engine)
         self._post_mortems = PostMortems(deps)
         self._credits = Credits(deps)
         self._composer = staff_composer(
@@ -73,8 +75,14 @@ class Console:
             incidents=still_open.items,
             over=over.items,
             paused=await self._staff.switches.paused(),
+            proposals=await self._proposals(),
             error=error,
         )
+
+    async def _proposals(self) -> list[Standing]:
+        """Gates that a human may relax, or whose trust is taken back."""
+        found = await self._writing.trust.standings(self._deps.policy, self._deps.now())
+        return [standing for standing in found if standing.proposal]
 
     async def incident(
         self,

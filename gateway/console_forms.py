@@ -163,7 +163,12 @@ async def _hand_over(commands: Commands, call: Call, incident_id: str, form: For
     return await commands.hand_over(call, incident_id, body)
 
 
+async def _acknowledge(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
+    return await commands.acknowledge(call, incident_id)
+
+
 FORMS: dict[str, Run] = {
+    "acknowledge": _acknowledge,
     "approve": _approve,
     "reject": _reject,
     "edit": _edit,

@@ -122,6 +122,13 @@ def router(deps: Deps, auth: Auth) -> APIRouter:
         """Let somebody else approve, or command, from now on."""
         return await commands.hand_over(call(request, actor), incident_id, body)
 
+    @routes.post("/incidents/{incident_id}/acknowledge")
+    async def acknowledge(
+        request: Request, incident_id: IncidentId, actor: Actor = responder
+    ) -> CommandAnswer:
+        """State that you are on it."""
+        return await commands.acknowledge(call(request, actor), incident_id)
+
     @routes.post("/incidents/{incident_id}/draft-check")
     async def draft_check(
         incident_id: IncidentId, body: TextBody, actor: Actor = responder

@@ -20,6 +20,7 @@ from activities.postmortem import PostMortemActivities
 from activities.record import RecordActivities
 from activities.split import SplitActivities
 from activities.target import TargetActivities
+from activities.war_room import WarRoomActivities, WarRooms
 from adapters.chat.slack import Slack, SlackSettings
 from adapters.db.alert_titles import AlertTitles
 from adapters.db.announcements import AnnouncementStore
@@ -35,6 +36,7 @@ from adapters.db.post_mortems import PostMortemStore
 from adapters.db.rate_limits import RateLimits
 from adapters.db.splits import SplitStore
 from adapters.db.staff_board import StaffBoard
+from adapters.db.trust import TrustStore
 from adapters.drafters.catalog import Catalog
 from adapters.drafters.claude import Claude, ClaudeSettings
 from adapters.drafters.claude_brief import Briefing
@@ -117,6 +119,7 @@ def build_steps(
     clock: Callable[[], datetime] = utc_now,
     desk: StaffDesk | None = None,
     model: ClaudeDrafter | None = None,
+    rooms: WarRooms | None = None,
     **delivery: float,
 ) -> Steps:
     """Activities on real stores; `delivery` passes round and lease lengths in seconds."""
@@ -124,7 +127,7 @@ def build_steps(
     records, audiences = IncidentStore(engine), AudienceStore(engine)
     composer = Composer(policy, public_url, secret=secret, content_dir=CONTENT, clock=clock)
     record = RecordActivities(records, policies, Catalog(CONTENT), desk is not None)
-    target = TargetActivities(audiences, policies, clock)
+    target = TargetActivities(audiences, policies, clock, TrustStore(engine))
     writer = DraftWriter(drafts, TemplateDrafter(CONTENT), validate_draft, clock, model)
     credits = CreditActivities(CreditStore(engine), policies, clock)
     draft = DraftActivities(records, audiences, policies, writer, public_url, clock)
@@ -163,6 +166,7 @@ def build_steps(
                 deliver.deliver,
                 deliver.settle_broadcast,
                 ApprovalActivities(desk).tell_staff,
+                WarRoomActivities(rooms, policy, public_url).open_war_room,
             ],
         },
         engine=engine,
@@ -245,6 +249,7 @@ async def steps_from_environment() -> Steps:
         secret,
         desk=build_desk(engine, policy, slack, settings.public_url, secret),
         model=build_model(engine, load_settings(ClaudeSettings)),
+        rooms=slack if slack.can_open_rooms else None,
     )
 
 

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.db.credits import CreditDecision, CreditStore, CreditTotals, CreditView
 from adapters.db.edits import EditReport, Edits
 from adapters.db.post_mortems import PostMortemDocument, PostMortemStore
+from adapters.db.trust import TrustStore
+from domain.trust import Standing
 
 __all__ = [
     "CreditDecision",
@@ -16,6 +18,7 @@ __all__ = [
     "CreditView",
     "EditReport",
     "PostMortemDocument",
+    "Standing",
     "Writing",
     "writing_stores",
 ]
@@ -28,10 +31,14 @@ class Writing:
     credits: CreditStore
     edits: Edits
     post_mortems: PostMortemStore
+    trust: TrustStore
 
 
 def writing_stores(engine: AsyncEngine) -> Writing:
     """The stores on one engine."""
     return Writing(
-        credits=CreditStore(engine), edits=Edits(engine), post_mortems=PostMortemStore(engine)
+        credits=CreditStore(engine),
+        edits=Edits(engine),
+        post_mortems=PostMortemStore(engine),
+        trust=TrustStore(engine),
     )

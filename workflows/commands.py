@@ -12,6 +12,7 @@ from domain.incident import Edited, Event, IncidentState
 from domain.refusals import refusal
 from domain.resume import RecordsLost
 from workflows.messages import (
+    AcknowledgeInput,
     AdoptPolicyInput,
     ChangeSeverityInput,
     CommandResult,
@@ -135,6 +136,14 @@ class Commands:
 
     @adopt_policy.validator
     def _check_adopt_policy(self, command: AdoptPolicyInput) -> None:
+        self._refuse(command.event())
+
+    @workflow.update(name="acknowledge")
+    async def acknowledge(self, command: AcknowledgeInput) -> CommandResult:
+        return await self._command(command.event())
+
+    @acknowledge.validator
+    def _check_acknowledge(self, command: AcknowledgeInput) -> None:
         self._refuse(command.event())
 
     def _refuse(self, event: Event) -> None:

@@ -21,6 +21,7 @@ from activities.credits import CreditsInput
 from activities.draft import DraftInput
 from activities.record import Recorded, RecordInput
 from activities.target import TargetInput
+from activities.war_room import WarRoomInput
 from domain.cascade import AnswerMerge, AskMerge, HandTo, OpenSplit, TakeIn
 from domain.errors import Refused
 from domain.incident import (
@@ -38,6 +39,7 @@ from domain.incident import (
     IncidentState,
     Note,
     OpenPostMortem,
+    OpenWarRoom,
     PolicyAdopted,
     PostMortemMoved,
     ProposeCredits,
@@ -47,6 +49,7 @@ from domain.incident import (
     TellStaff,
     TimerFired,
     TimerKind,
+    WarRoomOpened,
 )
 from domain.plan import next_timer, open_incident, plan
 from domain.policy import Policy
@@ -292,6 +295,8 @@ class Incident(Commands, Cascade):
                 await children.broadcast(self._spec(action))
             case OpenPostMortem():
                 await children.post_mortem(self._state, action, self._start.policy_hash)
+            case OpenWarRoom():
+                self._spawn(self._open_war_room(action))
             case AnswerPostMortem():
                 await children.answer_post_mortem(self._state, action)
             case ProposeCredits():
@@ -324,7 +329,7 @@ class Incident(Commands, Cascade):
             task_queue=names.QUEUE_DRAFTING,
             result_type=Drafted,
             **options.DRAFTING,
-            summary=f"Draft {draft.moment}" + (" (holding line)" if draft.holding else ""),
+            summary=f"Draft {draft.moment}" + _manner(draft),
         )
         self._queue.append(Queued(drafted))
 
@@ -338,6 +343,22 @@ class Incident(Commands, Cascade):
             summary="Work out SLA credits",
         )
         self._queue.append(Queued(proposed))
+
+    async def _open_war_room(self, room: OpenWarRoom) -> None:
+        """Open the responders' channel; a chat that is away leaves it to a human."""
+        try:
+            opened = await workflow.execute_activity(
+                "open_war_room",
+                WarRoomInput(incident_id=self._state.id, room=room),
+                task_queue=names.QUEUE_DELIVERY,
+                result_type=WarRoomOpened,
+                **options.STAFF,
+                summary=f"Open the war room {room.name}",
+            )
+        except ActivityError as error:
+            workflow.logger.warning("no war room: %s", error.retry_state)
+            opened = WarRoomOpened(reason="the chat did not open one")
+        self._queue.append(Queued(opened))
 
     def _tell_staff(self) -> None:
         """Show staff where the incident stands; one at a time, the last state wins."""
@@ -427,3 +448,12 @@ class Incident(Commands, Cascade):
 
     def _plain_events(self) -> list[Event]:
         return [q.event for q in self._queue if not isinstance(q.event, RecordsLost)]
+
+
+def _manner(draft: Draft) -> str:
+    """What kind of draft it is, for the summary."""
+    if draft.holding:
+        return " (holding line)"
+    if draft.form is not None:
+        return f" ({draft.form})"
+    return " (suggested)" if draft.keeps is not None else ""

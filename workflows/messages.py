@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain.cascade import MergeAsked, SplitAsked
 from domain.incident import (
+    Acknowledged,
     CreditsApproved,
     Decided,
     Dismissed,
@@ -248,6 +249,13 @@ class SplitInput(Message):
 class CommandResult(Message):
     stage: str
     severity: str
+
+
+class AcknowledgeInput(Message):
+    by: str
+
+    def event(self) -> Acknowledged:
+        return Acknowledged(by=self.by)
 
 
 class StatusView(Message):

@@ -33,7 +33,8 @@ class View:
             names.STAGE: str(state.stage),
             names.CATEGORY: state.category,
             names.COMPONENTS: list(state.components),
-            names.AWAITING_APPROVAL: state.pending is not None,
+            # A suggestion may lapse: nobody is waited for.
+            names.AWAITING_APPROVAL: state.pending is not None and not state.pending.suggested,
             names.NEXT_UPDATE_DUE: state.next_update_due,
             names.DRY_RUN: state.dry_run,
         }
@@ -76,7 +77,8 @@ def details(state: IncidentState) -> str:
     """The Markdown an engineer reads first: severity, stage, audience, promise, what is open."""
     due = state.next_update_due
     waiting = (
-        f"draft {state.pending.draft} ({state.pending.moment}) waits for approval"
+        f"draft {state.pending.draft} ({state.pending.moment}) "
+        + ("is suggested to the commander" if state.pending.suggested else "waits for approval")
         if state.pending
         else "nothing waits for approval"
     )
@@ -87,9 +89,28 @@ def details(state: IncidentState) -> str:
         f"- Audience: {state.audience.accounts} accounts, {state.audience.recipients} recipients\n"
         f"- Next update promised: {f'{due:%Y-%m-%d %H:%M:%S} UTC' if due else 'none'}\n"
         f"- Approval: {waiting}\n"
+        f"- Response: {_response(state)}\n"
         f"- Broadcasts: {state.broadcasts}, alerts firing: {state.firing}\n"
         f"- Post-mortem: {state.post_mortem}"
     )
+
+
+def _response(state: IncidentState) -> str:
+    """Who reacts, what is late, and what is not known yet."""
+    parts = []
+    if state.acknowledged_at is not None:
+        parts.append(f"acknowledged {state.acknowledged_at:%Y-%m-%d %H:%M:%S} UTC")
+    else:
+        parts.append("nobody has acted yet")
+    if state.war_room:
+        parts.append(f"war room {state.war_room}")
+    if state.extended_since is not None:
+        parts.append(f"extended since {state.extended_since:%Y-%m-%d %H:%M:%S} UTC")
+    if state.eta is not None:
+        parts.append(f"expected end {state.eta:%Y-%m-%d %H:%M} UTC")
+    if state.missed:
+        parts.append(f"missed targets: {', '.join(state.missed)}")
+    return ", ".join(parts)
 
 
 def _update(attribute: names.SearchAttribute, value: object) -> SearchAttributeUpdate[Any]:

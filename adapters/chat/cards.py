@@ -61,7 +61,9 @@ class Renderer:
 
     def _question(self, card: Card) -> list[Block]:
         say = self._words.say
-        head = say(f"header.{card.question}", severity=card.severity, moment=self._moment(card))
+        suggested = card.draft is not None and card.draft.suggested_until is not None
+        key = "suggest" if suggested else card.question
+        head = say(f"header.{key}", severity=card.severity, moment=self._moment(card))
         blocks = [header(head), self._facts(card)]
         if card.dry_run:
             blocks.append(section(say("dry_run")))
@@ -173,10 +175,21 @@ class Renderer:
             who=f"{who} ({name})" if who else name,
             version=reply.version,
             due=instant(reply.due) if reply.due else "",
-            url=escape(reply.url),
+            **self._named(reply),
         )
+        if reply.kind == "promise_reminder" and reply.words.get("missing"):
+            said += " " + self._words.say("replies.also_missing", **self._named(reply))
         # Under its card it is plain which incident is meant.
         return said if reply.under else f"*{line(reply.title)}*\n{said}"
+
+    def _named(self, reply: Reply) -> dict[str, str]:
+        """What else a sentence names: facts and targets in words, everything else escaped."""
+        named = {key: line(value, REASON_LENGTH) for key, value in reply.words.items()}
+        for key, table in (("missing", "facts"), ("target", "targets")):
+            if key in reply.words:
+                known = reply.words[key].split(", ")
+                named[key] = ", ".join(self._words.name(table, word) for word in known)
+        return {"reason": self._words.say("no_reason"), "url": escape(reply.url)} | named
 
     def _moment(self, card: Card) -> str:
         return self._words.name("moments", card.moment) if card.moment else ""

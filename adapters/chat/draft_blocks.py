@@ -39,6 +39,10 @@ class DraftBlocks:
             given = len(draft.approvals)
             counted = say(key, given=given, needed=draft.approvals_needed, names=names)
             lines.append(f"*{counted}*")
+        if draft.over_cap is not None:
+            lines.append(f"*{say('over_cap', share=f'{draft.over_cap:.0%}')}*")
+        if draft.suggested_until is not None:
+            lines.append(f"_{say('suggested', due=instant(draft.suggested_until))}_")
         blocks = [section("\n".join(lines))]
         blocks += self._reach(draft)
         blocks += self._findings(draft)

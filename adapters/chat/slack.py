@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from http.client import HTTPException
 from typing import Any
@@ -19,6 +19,7 @@ from slack_sdk.web import SlackResponse
 
 from adapters.base import AdapterSettings, AdapterSpec, header, hmac_sha256, same
 from adapters.chat.cards import Renderer
+from adapters.chat.mrkdwn import escape
 from adapters.chat.words import card_words
 from domain.card import Card, Reply
 from domain.errors import Permanent, Transient, Unauthorized
@@ -34,6 +35,10 @@ _PASSING = frozenset(
 )  # fmt: skip
 _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 _NOT_THERE = frozenset({"not_in_channel", "channel_not_found", "user_not_in_channel"})
+_IS_THERE = frozenset({"already_in_channel", "cant_invite_self"})
+_CHANNEL_LINK = "https://slack.com/app_redirect?channel="
+# So many channels, and pages of them, are looked through for one by name.
+_PAGE, _PAGES = 1000, 20
 _CODE = re.compile(r"[a-z0-9_]{1,60}")
 _DIGITS = re.compile(r"[0-9]{1,15}")
 _DEFAULT_WAIT = 30.0
@@ -112,6 +117,11 @@ class Slack:
         return bool(self._settings.approval_channel)
 
     @property
+    def can_open_rooms(self) -> bool:
+        """Whether channels can be opened: a token suffices."""
+        return self._settings.bot_token is not None
+
+    @property
     def can_verify(self) -> bool:
         """Whether calls from Slack can be told from anybody's."""
         return self._settings.signing_secret is not None
@@ -174,6 +184,52 @@ class Slack:
             if refusal.code not in _NOT_THERE:
                 raise _refused(refusal) from refusal
             await self._say(lambda client: client.chat_postMessage(channel=user, text=text))
+
+    async def open_room(self, name: str, about: str, users: Sequence[str]) -> str:
+        """Open the channel of this name, or take the one there is, and invite users by id.
+
+        `about` is the address of the incident's page, said where the channel is new. Needs the
+        scopes `channels:manage` and `channels:read`; returns a link to the channel.
+        """
+        try:
+            made = await self._call(lambda client: client.conversations_create(name=name))
+            room = _id_of(made.get("channel"))
+            text = card_words().say("war_room", url=escape(about))
+            await self._say(lambda client: client.chat_postMessage(channel=room, text=text))
+        except _Answered as refusal:
+            if refusal.code != "name_taken":
+                raise _refused(refusal) from refusal
+            room = await self._room(name)
+        for user in users:
+            await self._invite(room, user)
+        return f"{_CHANNEL_LINK}{room}"
+
+    async def _invite(self, room: str, user: str) -> None:
+        try:
+            await self._call(lambda client: client.conversations_invite(channel=room, users=user))
+        except _Answered as refusal:
+            if refusal.code not in _IS_THERE:
+                raise _refused(refusal) from refusal
+
+    async def _room(self, name: str) -> str:
+        """The id of a channel that an earlier attempt has opened."""
+        cursor = ""
+        for _ in range(_PAGES):
+            listed = await self._listed(cursor)
+            for channel in listed.get("channels") or ():
+                if channel.get("name") == name:
+                    return _id_of(channel)
+            cursor = (listed.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                break
+        raise Permanent(f"Slack has a channel {name} that cannot be found")
+
+    async def _listed(self, cursor: str) -> SlackResponse:
+        return await self._say(
+            lambda client: client.conversations_list(
+                limit=_PAGE, cursor=cursor, exclude_archived=True
+            )
+        )
 
     async def check(self) -> str:
         """Verify the token without side effects; says which app and workspace it belongs to."""
@@ -254,6 +310,13 @@ def _retry_after(
 
 def _refused(refusal: _Answered) -> Permanent:
     return Permanent(f"Slack refused: {refusal.code}")
+
+
+def _id_of(channel: Any) -> str:
+    known = channel.get("id") if isinstance(channel, dict) else None
+    if not isinstance(known, str) or not known:
+        raise Transient("Slack's answer lacks the channel")
+    return known
 
 
 def _text(answer: SlackResponse, key: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import get_args
 
 from sqlalchemy import Row, select, text, update
 from sqlalchemy.dialects.postgresql import insert
@@ -15,12 +16,15 @@ from adapters.db.drafts import DraftStore
 from adapters.db.models import BroadcastRow, DraftRow, IncidentRow, Json, TimelineRow
 from adapters.db.policies import PolicyStore
 from adapters.db.slack_models import StaffPostRow
-from domain.card import CONFIRM, Case, Closing, Ended, Nudge, Place, decide_key
+from domain.card import CONFIRM, Case, Closing, Ended, Nudge, NudgeKind, Place, decide_key
 from domain.casework import Asked, asked
 from domain.errors import NotFound
-from domain.incident import IncidentState
+from domain.incident import ACTIVE, IncidentState
+from domain.message import Moment
 
-NUDGES = ("reminded", "escalated", "promise_reminder")
+NUDGES = get_args(NudgeKind)
+# What a nudge's own columns hold; the rest of its line goes into its sentence.
+_OF_ITS_OWN = ("version", "due", "who")
 CLOSINGS = ("confirmed", "dismissed", "closed_unconfirmed", "false_alarm")
 _LOCK = text("SELECT pg_advisory_lock(hashtextextended(:key, 0))")
 _UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:key, 0))")
@@ -83,7 +87,8 @@ class StaffBoard:
                 return None
             state = IncidentState.model_validate(row.state)
             waiting = state.pending.draft if state.pending else None
-            nudges = await _nudges(conn, incident_id) if state.pending or state.promise else ()
+            watched = state.pending or state.promise or state.stage in ACTIVE
+            nudges = await _nudges(conn, incident_id) if watched else ()
             ended = await _ended(conn, incident_id, shown, waiting)
             closing = await _closing(conn, incident_id) if CONFIRM in shown else None
         policy = await self._policies.by_hash(row.policy_hash)
@@ -163,6 +168,7 @@ async def _nudges(conn: AsyncConnection, incident_id: str) -> tuple[Nudge, ...]:
             version=row.data.get("version"),
             due=row.data.get("due"),
             who=row.data.get("who"),
+            words={k: str(v) for k, v in row.data.items() if k not in _OF_ITS_OWN},
         )
         for row in rows
     )
@@ -210,8 +216,8 @@ async def _ended(
         .order_by(draft.version)
     )
     rows = list(found)
-    # A holding line goes out beside a version and replaces none.
-    versions = [row.version for row in rows if not row.holding]
+    # A holding line, or a note to executives, goes out beside a version and replaces none.
+    versions = [r.version for r in rows if not r.holding and r.moment != Moment.EXECUTIVE.value]
     return tuple(
         Ended(
             version=row.version,

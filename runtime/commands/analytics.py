@@ -1,4 +1,4 @@
-"""`analytics edits`: what humans change most in drafts."""
+"""`analytics …`: what humans change most in drafts, and which gates may be relaxed."""
 
 from __future__ import annotations
 
@@ -50,6 +50,23 @@ def edits(
         emit(report[kind], as_json)
     if not report["complete"]:
         typer.echo("\nMore versions were edited than one report reads: choose a shorter window")
+
+
+@app.command()
+def trust(data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False) -> None:
+    """Say per category whether its gate may be relaxed, from which figures, and how to accept."""
+    with open_gateway(data_dir) as client:
+        standings = call(client, "GET", "/api/analytics/trust")
+    if as_json:
+        emit(standings, as_json)
+        return
+    for one in standings:
+        typer.echo(f"{one['category']}: {one['advice']}")
+        if one["proposal"]:
+            lines = one["proposal"].replace("\n", "\n    ").rstrip()
+            typer.echo(f"  To accept, write this into the policy:\n    {lines}")
+    if not standings:
+        typer.echo("The policy has no rule of trust: nothing is ever proposed")
 
 
 def _share(report: dict[str, Any]) -> str:

@@ -228,6 +228,14 @@ def resolve(
     command(data_dir, incident, "resolve", {"message": message}, as_json)
 
 
+@app.command()
+def acknowledge(
+    incident: IncidentRef, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False
+) -> None:
+    """State that you are on it, so that nobody else is asked."""
+    command(data_dir, incident, "acknowledge", {}, as_json)
+
+
 @app.command("hand-over")
 def hand_over(
     incident: IncidentRef,

@@ -50,8 +50,11 @@ def settings(api: FakeSlack, **changes: object) -> SlackSettings:
     return SlackSettings.model_validate(given | changes)
 
 
-def policy_with(policy: Policy, four_eyes: bool = False) -> Policy:
-    """Three people with a Slack id; `U0EVE` has a role that decides nothing."""
+def policy_with(policy: Policy, four_eyes: bool = False, duties: bool = False) -> Policy:
+    """Three people with a Slack id; `U0EVE` has a role that decides nothing.
+
+    Without `duties` staff are shown drafts alone, and one person may decide.
+    """
     people = policy.people.model_copy(
         update={
             "slack": {
@@ -62,7 +65,21 @@ def policy_with(policy: Policy, four_eyes: bool = False) -> Policy:
             }
         }
     )
-    approval = policy.approval.model_copy(update={"four_eyes": four_eyes})
+    changes: dict[str, object] = {"four_eyes": four_eyes}
+    if not duties:
+        changes["second_over"] = None
+        policy = policy.model_copy(
+            update={
+                "assessment": None,
+                "extended": None,
+                "promises": policy.promises.model_copy(update={"suggest": False}),
+                "severities": {
+                    severity: plan.model_copy(update={"duties": None})
+                    for severity, plan in policy.severities.items()
+                },
+            }
+        )
+    approval = policy.approval.model_copy(update=changes)
     return policy.model_copy(update={"people": people, "approval": approval})
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -105,10 +106,18 @@ def test_a_measured_share_raises_an_unstated_severity(policy: Policy, now: datet
 
 
 def test_every_promise_is_kept_by_holding_lines_while_nobody_acts(announced: Story) -> None:
+    opened = announced.now
     announced.pass_time(24 * HOUR)
-    assert announced.moments() == ["initial"] + ["update"] * 24
+    sent = [at for at, action in announced.actions if isinstance(action, Broadcast) and
+            Channel.EMAIL in action.channels]  # fmt: skip
+    early = [at for at in sent if at - opened < 4 * HOUR]
+    late = [at for at in sent if at - opened > 4 * HOUR]
+    assert len(early) == 1 + 4
+    # From the fourth hour on they hear every quarter of an hour.
+    assert max(b - a for a, b in pairwise(late)) <= 15 * MINUTE
+    assert announced.moments() == ["initial"] + ["update"] * (len(sent) - 1)
     assert announced.promises("missed") == []
-    assert len(announced.promises("kept")) == 24
+    assert len(announced.promises("kept")) == len(sent) - 1
     assert all(b.by.startswith("policy") for b in announced.broadcasts()[1:])
 
 
@@ -482,6 +491,8 @@ def test_staff_are_told_of_what_waits_for_them_and_not_of_every_holding_line(
     asked = story.told_staff()
     story.approve()
     assert story.told_staff() == asked + 1
-    story.pass_time(20 * HOUR)
-    reminders = len(story.noted("promise_reminder"))
-    assert story.told_staff() == asked + 1 + reminders
+    story.pass_time(3 * HOUR)
+    reminded = ("promise_reminder", "suggested", "assessment_missing", "target_missed")
+    lines = [key for key in story.notes() if key in reminded]
+    # Each suggestion that lapses is taken back where it was shown.
+    assert story.told_staff() == asked + 1 + len(lines) + lines.count("suggested")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, text
@@ -154,6 +155,46 @@ async def test_measures_say_what_they_know(kit: Kit) -> None:
     }  # fmt: skip
     assert known["promises_kept"] == {"value": 0.5, "unit": "share", "state": "recorded", "n": 2}
     assert known["time_to_first_notification"]["state"] == "pending", incident_id
+
+
+async def test_responses_and_targets_are_measured_by_incident_and_month(kit: Kit) -> None:
+    first = await make_incident(kit)
+    async with kit.deps.engine.begin() as conn:
+        await conn.execute(text("UPDATE incidents SET confirmed_at = opened_at"))
+
+    async def get(path: str) -> dict[str, Any]:
+        got = await kit.http.get(path, headers=kit.auth("viewer"))
+        assert got.status_code == 200, got.text
+        body: dict[str, Any] = got.json()
+        return body
+
+    measured = ("time_to_acknowledge", "response_target_met", "resolution_target_met")
+    path = f"/api/incidents/{first}/measures"
+    assert {(await get(path))[name]["state"] for name in measured} == {"pending"}
+    lines = [
+        ("acknowledged", "{}", 120),
+        ("target_met", '{"target": "response"}', 120),
+        ("target_missed", '{"target": "resolution"}', 7200),
+    ]
+    async with kit.deps.engine.begin() as conn:
+        for kind, data, seconds in lines:
+            await conn.execute(
+                text(
+                    "INSERT INTO timeline (incident_id, key, at, kind, text, actor,"
+                    " customer_visible, data) SELECT id, :kind, opened_at + make_interval(secs =>"
+                    " :seconds), :kind, '', 'x', false, cast(:data AS jsonb) FROM incidents"
+                ),
+                {"kind": kind, "data": data, "seconds": seconds},
+            )
+    known = await get(path)
+    assert [known[name]["value"] for name in measured] == [120.0, 1.0, 0.0]
+    months = await get("/api/analytics/months")
+    assert f"{kit.clock():%Y-%m}" in months
+    assert months[f"{kit.clock():%Y-%m}"]["time_to_acknowledge"]["n"] in (0, 1)
+    assert (await get("/api/analytics"))["time_to_acknowledge"]["value"] == 120.0
+    async with kit.deps.engine.begin() as conn:
+        await conn.execute(text("UPDATE timeline SET at = at - interval '1 h'"))
+    assert (await get(path))["time_to_acknowledge"]["state"] == "invalid"
 
 
 async def test_the_audit_log_is_paged(kit: Kit) -> None:

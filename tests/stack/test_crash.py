@@ -16,6 +16,7 @@ IN_FLIGHT = 50
 KILLS = (("worker", 200), ("gateway", 500), ("temporal", 800), ("postgres", 1100), ("worker", 1500))
 POLICY = """\
 extends: {default}
+approval: {{second_over: null}}
 delivery:
   rate_per_minute: {{email: 9000}}
 """

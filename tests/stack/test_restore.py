@@ -30,9 +30,10 @@ ADMITTED = ("We promised an update by", "Wir hatten ein Update bis")
 STARTS, ENDS = ("Service alert", "Störungsmeldung"), ("Resolved", "Behoben")
 POLICY = """\
 extends: {default}
+approval: {{second_over: null}}
 severities:
   P1: {{update_every: 20s}}
-promises: {{remind_before: 5s, holding_lead: 2s}}
+promises: {{remind_before: 5s, holding_lead: 2s, suggest: false}}
 resolution: {{stable_for: 2s}}
 delivery:
   rate_per_minute: {{email: {rate}}}

@@ -26,6 +26,7 @@ CUSTOMERS = 3
 SLACKS_PATIENCE = 3
 POLICY = f"""\
 extends: {ROOT / "content/policy/default.yaml"}
+approval: {{second_over: null}}
 people:
   slack: {{U0ADA: on-call manager, U0BOB: incident manager}}
 """

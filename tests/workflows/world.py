@@ -291,7 +291,12 @@ async def world_on(
     customers: int = 12,
     working: bool = True,
 ) -> AsyncIterator[World]:
-    """Workers for all queues on an environment (unless not `working`), and some customers."""
+    """Workers for all queues on an environment (unless not `working`), and some customers.
+
+    So few that nearly every message reaches more than half of them: one person decides here.
+    """
+    one_decides = policy.approval.model_copy(update={"second_over": None})
+    policy = policy.model_copy(update={"approval": one_decides})
     await load(engine, customers, 7, datetime.now(UTC))
     await PolicyStore(engine).save(policy, "test", datetime.now(UTC))
     channels = (Channel.EMAIL, Channel.IN_APP, Channel.STATUS_PAGE)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 SPEC = Path(__file__).parents[4] / "shared" / "contracts" / "specs" / "slack_web.json"
 TOKEN = "xoxb-correct-horse-battery-staple"
@@ -38,6 +39,8 @@ class FakeSlack:
         self.ephemeral: list[dict[str, Any]] = []
         self.next: list[Say] = []
         self.absent_from: set[str] = set()
+        self.rooms: dict[str, str] = {}
+        self.members: dict[str, list[str]] = {}
         self.slow = 0.0
         self.url = ""
         self.wrong: list[str] = []
@@ -83,6 +86,25 @@ class FakeSlack:
             case "chat.postEphemeral":
                 self.ephemeral.append(given)
                 return _yes(message_ts="1.1")
+            case "conversations.create":
+                if given["name"] in self.rooms:
+                    return _no("name_taken")
+                room = f"C{len(self.rooms) + 100}"
+                self.rooms[given["name"]] = room
+                return _yes(channel={"id": room, "name": given["name"]})
+            case "conversations.list":
+                # Two to a page, so that paging is played.
+                start = int(given.get("cursor") or 0)
+                rooms = [{"id": room, "name": name} for name, room in self.rooms.items()]
+                more = str(start + 2) if start + 2 < len(rooms) else ""
+                page = rooms[start : start + 2]
+                return _yes(channels=page, response_metadata={"next_cursor": more})
+            case "conversations.invite":
+                members = self.members.setdefault(channel, [])
+                if given["users"] in members:
+                    return _no("already_in_channel")
+                members.append(given["users"])
+                return _yes(channel={"id": channel})
             case "auth.test":
                 return _yes(user="forewarn", team="Acme", url="https://acme.example/", bot_id="B1")
             case _:
@@ -139,9 +161,11 @@ def fake_slack() -> Iterator[FakeSlack]:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             scheme, _, token = (self.headers.get("authorization") or "").partition(" ")
             is_json = "json" in (self.headers.get("content-type") or "")
-            given = json.loads(body) if is_json and body else {}
+            path, _, query = self.path.partition("?")
+            form = dict(parse_qsl(query) + parse_qsl("" if is_json else body.decode()))
+            given = json.loads(body) if is_json and body else form
             said = slack.answer(
-                self.path.removeprefix("/api/"), token if scheme == "Bearer" else None, given
+                path.removeprefix("/api/"), token if scheme == "Bearer" else None, given
             )
             time.sleep(said.after or slack.slow)
             try:

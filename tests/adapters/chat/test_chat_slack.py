@@ -197,3 +197,25 @@ def test_a_channel_alone_is_refused(missing: str) -> None:
         f"SLACK_APPROVAL_CHANNEL: value '{CHANNEL}' not allowed; "
         f"allowed: a channel's id together with SLACK_{missing.upper()}"
     )
+
+
+async def test_a_war_room_is_opened_once_and_people_are_invited(api: FakeSlack) -> None:
+    slack = client(api)
+    for name in ("general", "random", "inc-0"):
+        api.rooms[name] = f"C0{name}"
+    link = await slack.open_room("inc-1", "https://status.example/console/incidents/inc_1", ["U0A"])
+    again = await slack.open_room("inc-1", "https://status.example/c", ["U0A", "U0B"])
+    assert link == again and link.endswith(api.rooms["inc-1"])
+    assert api.members[api.rooms["inc-1"]] == ["U0A", "U0B"]
+    assert api.wrong == []
+
+
+async def test_a_room_that_cannot_be_opened_is_refused_for_good(api: FakeSlack) -> None:
+    api.next = [Say(200, '{"ok": false, "error": "missing_scope"}')]
+    with pytest.raises(Permanent, match="missing_scope"):
+        await client(api).open_room("inc-1", "x", [])
+
+
+async def test_a_token_alone_suffices_to_open_rooms(api: FakeSlack) -> None:
+    assert client(api, approval_channel=None, signing_secret=None).can_open_rooms
+    assert not client(api, bot_token=None, approval_channel=None).can_open_rooms

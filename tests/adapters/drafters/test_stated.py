@@ -24,7 +24,7 @@ URL = "https://status.acme.example"
 AT = datetime(2026, 11, 21, 9, 5, tzinfo=UTC)
 NOTES = {
     "cause": "A change of ours made some payments fail.",
-    "fix": "We have undone the change for some of you.",
+    "fixed": "We have undone the change for some of you.",
     "workaround": "Please use the bank transfer form for now.",
     "prevention": "We now test such changes for longer.",
 }
@@ -67,7 +67,7 @@ async def test_each_fact_is_told_where_it_was_stated(moment: Moment, locale: str
     for channel, text in (await write(known, locale)).items():
         told = [key for key, note in NOTES.items() if note in text.text]
         if channel in LETTERS:
-            assert {"cause", "fix", "workaround"} <= set(told), (channel, text.text)
+            assert {"cause", "fixed", "workaround"} <= set(told), (channel, text.text)
         elif moment is not Moment.EXECUTIVE:
             assert "workaround" in told, (channel, text.text)
         assert "prevention" not in told, "the end is the time for that"
@@ -87,11 +87,11 @@ async def test_each_fact_is_told_where_it_was_stated(moment: Moment, locale: str
 @pytest.mark.parametrize("locale", POLICY.locales)
 async def test_the_end_tells_cause_repair_and_prevention(locale: str) -> None:
     mail = (await write(facts(Moment.RESOLUTION, notes=NOTES), locale))[Channel.EMAIL].text
-    assert all(NOTES[key] in mail for key in ("cause", "fix", "prevention"))
+    assert all(NOTES[key] in mail for key in ("cause", "fixed", "prevention"))
     assert NOTES["workaround"] not in mail
     later = {**NOTES, "fixed": "The change is undone for all."}
     mail = (await write(facts(Moment.RESOLUTION, notes=later), locale))[Channel.EMAIL].text
-    assert later["fixed"] in mail and NOTES["fix"] not in mail, "the last word on it"
+    assert later["fixed"] in mail and NOTES["fixed"] not in mail, "the last word on it"
 
 
 @pytest.mark.parametrize("locale", POLICY.locales)
