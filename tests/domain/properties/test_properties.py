@@ -1,7 +1,7 @@
 """The plan in thousands of random stories: what must hold of every one of them.
 
-Every story is judged by every invariant, and the stories are the same in every run. For a long search with
-new stories each time, say how many:
+Every story is judged by every invariant, and the stories are the same in every run. For a long
+search with new stories each time, say how many:
 
     FOREWARN_STORIES=20000 pytest tests/domain/properties/test_properties.py -k every_story
 
