@@ -107,7 +107,7 @@ def no_message_contradicts_the_state(world: World) -> Iterator[str]:
             elif sent.moment is Moment.POST_MORTEM:
                 if before.stage is not Stage.RESOLVED:
                     yield f"{what} is sent while the incident is {before.stage}"
-            elif sent.moment is Moment.FALSE_ALARM:
+            elif sent.moment in (Moment.FALSE_ALARM, Moment.CORRECTION):
                 if not false_alarm:
                     yield f"{what} is sent though nobody called it a false alarm"
             elif sent.moment is Moment.RESOLUTION:
@@ -233,7 +233,8 @@ def timers_lie_ahead(world: World) -> Iterator[str]:
 
 def what_is_refused_or_repeated_changes_nothing(world: World) -> Iterator[str]:
     """Refused commands, alerts already known and timers taken back leave all but the count of
-    steps as it was, and nothing is sent."""
+    steps as it was, and nothing is sent; unless a promise has passed, which any event may bring to
+    light."""
     for number, taken in enumerate(world.steps):
         event, before = taken.event, taken.before
         idle = taken.refused is not None
@@ -242,7 +243,8 @@ def what_is_refused_or_repeated_changes_nothing(world: World) -> Iterator[str]:
         if isinstance(event, TimerFired):
             due = before.timers.get(event.timer)
             idle = due is None or due > taken.at
-        if not idle or event is None:
+        passed = before.promise is not None and before.promise.due < taken.at
+        if not idle or passed or event is None:
             continue
         if taken.after.model_copy(update={"steps": before.steps}) != before:
             yield f"step {number}: {event.kind} changes the state ({taken.refused or 'idle'})"
