@@ -66,7 +66,8 @@ def keep_response(step: Step, before: IncidentState, event: Event) -> None:
         step.disarm(TimerKind.ENGAGE)
     if step.state.stage not in ACTIVE:
         step.disarm(TimerKind.ENGAGE)
-    elif duties.war_room and step.state.war_room is None:
+    elif duties.war_room and step.state.war_room is None and not step.state.dry_run:
+        # A dry run shows what would happen; it calls nobody together.
         _open_room(step)
     elif isinstance(event, HandedOver) and acted and step.state.war_room:
         # Whoever takes over is invited too.

@@ -182,6 +182,7 @@ def columns(state: IncidentState, now: datetime) -> dict[str, Any]:
             "asked_at": pending.asked_at.isoformat(),
             "approvals": len(pending.approvals),
             "approvals_needed": pending.approvals_needed,
+            "suggested": pending.suggested,
         }
     )
     ended = state.stage in (Stage.CLOSED, Stage.DISMISSED, Stage.FALSE_ALARM)

@@ -157,6 +157,13 @@ def test_a_run_that_was_lost_asks_for_its_war_room_again(policy: Policy, now: da
     assert [a.name for a in actions if isinstance(a, OpenWarRoom)] == [rooms(story)[0].name]
 
 
+def test_a_dry_run_calls_nobody_together(policy: Policy, now: datetime) -> None:
+    first = batch(severity=Severity.P1)
+    state = open_incident("inc_dry", first, now, True)
+    _, actions = plan(state, AlertsReceived(batch=first), now, policy)
+    assert not [a for a in actions if isinstance(a, OpenWarRoom)]
+
+
 # First assessment
 
 
