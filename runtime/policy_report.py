@@ -25,6 +25,8 @@ KINDS = {
     Channel.INTERNAL: ("internal", "chat"),
     Channel.TICKET: ("helpdesk",),
 }
+# The source of what people report themselves.
+HUMAN = "human"
 # A language that is only begun lacks hundreds of lines: the first few say enough.
 SHOWN_WORDS = 5
 
@@ -92,6 +94,19 @@ def unsendable(policy: Policy, adapters: Iterable[AdapterSpec]) -> Iterator[str]
             f"routes: no adapter here can send on {', '.join(named)}; "
             "what goes there is recorded as not configured"
         )
+
+
+def unknown_sources(policy: Policy, adapters: Iterable[AdapterSpec]) -> Iterator[str]:
+    """Rules about a monitor that nothing here listens to: they never hold."""
+    known = {spec.name for spec in adapters if spec.kind == "monitor"} | {HUMAN}
+    for section in ("categorise", "confirm", "classify"):
+        for index, rule in enumerate(getattr(policy, section)):
+            strange = [name for name in rule.when.sources or () if name not in known]
+            if strange:
+                yield (
+                    f"{section}.{index}.when.sources: nothing here listens to "
+                    f"{', '.join(strange)}; there are {', '.join(sorted(known))}"
+                )
 
 
 def _is_routed(policy: Policy, severity: Severity, channel: Channel) -> bool:

@@ -36,7 +36,15 @@ from runtime.commands.common import (
     run_async,
 )
 from runtime.policy_file import load_policy
-from runtime.policy_report import NONE, Cells, cells, complete, unsendable, words_missing
+from runtime.policy_report import (
+    NONE,
+    Cells,
+    cells,
+    complete,
+    unknown_sources,
+    unsendable,
+    words_missing,
+)
 from runtime.policy_schema import policy_schema_text
 from runtime.settings import environment
 from runtime.stack_state import STACK_FILE
@@ -80,6 +88,7 @@ def check(
         *gaps(policy),
         *words_missing(policy, CONTENT),
         *unsendable(policy, all_adapters()),
+        *unknown_sources(policy, all_adapters()),
         *_without_customers(policy, data_dir),
     ]
     if as_json:
