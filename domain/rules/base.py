@@ -195,7 +195,7 @@ class Passage:
     @cached_property
     def spoken(self) -> tuple[Spoken, ...]:
         """The times of day in words."""
-        return tuple(spoken(self.folded, self.language))
+        return tuple(spoken(self.folded, self.language, bool(self.numerals)))
 
     @property
     def notes(self) -> tuple[str, ...]:

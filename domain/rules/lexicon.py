@@ -19,6 +19,10 @@ _SINGLE = re.compile(rf"([^\W{SPACELESS}]+)(\*?)")
 KEY, STEM = 4, 3
 
 
+# Words of hostile texts are not remembered without end.
+_MOST = 20_000
+
+
 class Reading:
     """A text made ready to look phrases up in it: folded, and where its words begin."""
 
@@ -46,8 +50,10 @@ class Lexicon:
     def __init__(
         self, lists: Mapping[str, Iterable[str]], cased: Mapping[str, Iterable[str]] | None = None
     ) -> None:
+        self._at: dict[str, _Entry] = {}
         self._words: dict[str, tuple[str, ...]] = {}
         self._stems: dict[str, list[tuple[str, str]]] = {}
+        self._by_word: dict[str, list[_Group]] = {}
         self._by_key: dict[str, list[_Group]] = {}
         self._odd: list[_Odd] = []
         self._spaceless: list[_Odd] = []
@@ -59,20 +65,17 @@ class Lexicon:
     def find(self, reading: Reading, outside: Iterable[Span] = ()) -> dict[str, list[Span]]:
         """By list, where its phrases stand, from left to right; none that touches `outside`."""
         hits: dict[str, list[Span]] = {}
-        words, stems, nothing = self._words, self._stems, ()
+        entries, text, folded = self._at, reading.text, reading.folded
         for at, word in reading.words:
-            for name in words.get(word, nothing):
+            entry = entries.get(word)
+            if entry is None:
+                entry = self._entry(word)
+            for name in entry[0]:
                 hits.setdefault(name, []).append((at, at + len(word)))
-            for stem, name in stems.get(word[:STEM], nothing):
-                if word.startswith(stem):
-                    hits.setdefault(name, []).append((at, at + len(word)))
-        starts = reading.starts
-        for key in starts.keys() & self._by_key.keys():
-            for group in self._by_key[key]:
-                text = reading.text if group.cased else reading.folded
-                found = [(at, end) for at in starts[key] if (end := group.end(text, at))]
-                if found:
-                    hits.setdefault(group.name, []).extend(found)
+            for group in entry[1]:
+                end = group.end(text if group.cased else folded, at)
+                if end:
+                    hits.setdefault(group.name, []).append((at, end))
         spaceless = self._spaceless if _SPACELESS.search(reading.folded) else []
         for odd in (*self._odd, *spaceless):
             text = reading.text if odd.cased else reading.folded
@@ -90,7 +93,7 @@ class Lexicon:
         return out
 
     def _add(self, name: str, phrases: Iterable[str], *, cased: bool) -> None:
-        by_key: dict[tuple[str, str], list[str]] = {}
+        by_start: dict[tuple[str, str, bool], list[str]] = {}
         for phrase in dict.fromkeys(phrases):
             if not phrase.strip("-* "):
                 continue
@@ -106,9 +109,21 @@ class Lexicon:
             elif first is None or short:
                 self._odd.append(_Odd(owner, said, cased))
             else:
-                by_key.setdefault((owner, first[0][:KEY]), []).append(said)
-        for (owner, start), listed in by_key.items():
-            self._by_key.setdefault(start, []).append(_Group(owner, listed, cased))
+                wild = said[first.end() :][:1] == "*"
+                start = first[0][:KEY] if wild else first[0]
+                by_start.setdefault((owner, start, wild), []).append(said)
+        for (owner, start, wild), listed in by_start.items():
+            groups = self._by_key if wild else self._by_word
+            groups.setdefault(start, []).append(_Group(owner, listed, cased))
+
+    def _entry(self, word: str) -> _Entry:
+        """What may begin with a word: lists that hold it, and phrases of more words."""
+        stems = self._stems.get(word[:STEM], ())
+        names = (*self._words.get(word, ()), *(n for stem, n in stems if word.startswith(stem)))
+        groups = (*self._by_word.get(word, ()), *self._by_key.get(word[:KEY], ()))
+        if len(self._at) < _MOST:
+            self._at[word] = (names, groups)
+        return names, groups
 
     def _add_word(self, name: str, word: str, *, stem: bool) -> None:
         """A phrase of one word is looked up, not searched for."""
@@ -145,6 +160,9 @@ class _Group:
         words = [" ".join(p.split()) for p in self._phrases if p not in wild]
         pattern = re.compile("|".join(map(source, wild))) if wild else None
         return words if self.cased else [fold(w) for w in words], pattern
+
+
+_Entry = tuple[tuple[str, ...], tuple[_Group, ...]]
 
 
 def _is_edge(text: str, end: int) -> bool:

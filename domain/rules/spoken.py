@@ -115,17 +115,12 @@ _FORMS: dict[str, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 _ONE = {"one": 1, "eins": 1, "een": 1, "één": 1, "una": 1, "uma": 1}
-# A text without one of these has no time in words.
-_HINTS = {
-    "en": ("past ", " to ", "quarter", "o'clock", "half ", "noon", "midday", "midnight", "thirty",
-           "fifteen", "forty-five", "in the ", "twenty"),
-    "de": ("halb ", "viertel", " uhr", "mitternacht", "nach ", "vor ", "gegen "),
-    "fr": ("heure", "midi", "minuit"),
-    "es": ("las ", "la una", "mediodía", "medianoche"),
-    "pt-BR": ("às ", "as ", "das ", " para ", "meio-dia", "meia-noite"),
-    "nl": ("half ", "kwart", " uur", " over ", " voor ", "middernacht"),
-    "it": ("l'una", "alle ", "dalle ", "delle ", " le ", "mezzogiorno", "mezzanotte"),
-}  # fmt: skip
+# A text without one of these, or a number in words, has no time in words.
+_HINTS = (
+    "noon", "midday", "midnight", "mitternacht", "midi", "minuit", "mediodía", "medianoche",
+    "meio-dia", "meia-noite", "middernacht", "mezzogiorno", "mezzanotte", "half", "quarter",
+    "viertel", "kwart", "eins", "la una", "l'una", "ll'una", "e meia",
+)  # fmt: skip
 _NEAR = re.compile(
     r"(?<!\w)(?:shortly|just|soon|kurz|peu|poco|pouco|kort) "
     r"(?:after|before|past|nach|vor|après|avant|después|antes|depois|dopo|prima|na|voor)(?!\w)"
@@ -137,12 +132,12 @@ _JAPANESE = re.compile(
 )
 
 
-def spoken(folded: str, language: str) -> Iterator[Spoken]:
-    """Every time of day in words."""
+def spoken(folded: str, language: str, counted: bool = True) -> Iterator[Spoken]:
+    """Every time of day in words; `counted` says whether there are numbers in words at all."""
     if language == "ja":
         yield from _japanese(folded)
         return
-    if not any(hint in folded for hint in _HINTS.get(language, ())):
+    if language not in _FORMS or not (counted or any(hint in folded for hint in _HINTS)):
         return
     taken: list[tuple[int, int]] = []
     for pattern in _patterns(language):
