@@ -8,7 +8,6 @@ from contextlib import suppress
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 
-from activities.split import SplitOpening, SplitResult
 from domain.cascade import (
     Absorb,
     AnswerMerge,
@@ -25,6 +24,7 @@ from domain.incident import IncidentState
 from domain.policy import Policy
 from domain.refusals import refusal
 from domain.signal import AlertBatch
+from domain.split import SplitOpening, SplitResult
 from workflows import names, options
 from workflows.commands import Queued, failure
 from workflows.messages import CommandResult, IncidentStart, MergeInput, SplitInput
@@ -34,6 +34,8 @@ class Cascade:
     """The part of the incident that speaks to other incidents."""
 
     _state: IncidentState
+    _recorded: IncidentState
+    """As the last step left it, with everything of it written."""
     _policy: Policy
     _start: IncidentStart
     _queue: deque[Queued]
@@ -45,7 +47,7 @@ class Cascade:
         """Answers once the other incident took everything in; refused, this one goes on."""
         queued = Queued(command.event())
         self._queue.append(queued)
-        await workflow.wait_condition(lambda: queued.done and self._state.merging is None)
+        await workflow.wait_condition(lambda: queued.done and self._recorded.merging is None)
         if queued.refused is not None:
             raise failure(queued.refused)
         if self._state.merged_into != command.into:
@@ -61,7 +63,7 @@ class Cascade:
         """Answers once the new incident stands."""
         queued = Queued(command.event())
         self._queue.append(queued)
-        await workflow.wait_condition(lambda: queued.done and self._state.splitting is None)
+        await workflow.wait_condition(lambda: queued.done and self._recorded.splitting is None)
         if queued.refused is not None:
             raise failure(queued.refused)
         return CommandResult(stage=self._state.stage, severity=self._state.severity)
