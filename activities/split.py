@@ -2,44 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
-from domain.cascade import Splitting
-from domain.incident import IncidentState
-from domain.policy import Policy
 from domain.ports import Clock, Policies
-
-
-class SplitOpening(BaseModel):
-    """What is split off which incident; `state` is what is left of it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    state: IncidentState
-    split: Splitting
-    policy_hash: str
-
-
-class SplitResult(BaseModel):
-    """The new incident as it begins, and the alerts: those it got, and those left behind."""
-
-    model_config = ConfigDict(frozen=True)
-
-    state: IncidentState
-    alerts: int = 0
-    left_firing: int = 0
-    left_quiet: bool = False
-
-
-class Splits(Protocol):
-    """Where incidents are taken apart."""
-
-    async def open(self, opening: SplitOpening, policy: Policy, clock: Clock) -> SplitResult:
-        """Write the new incident with its alerts and its people; again changes nothing."""
-        ...
+from domain.split import SplitOpening, SplitResult, Splits
 
 
 class SplitActivities:

@@ -14,7 +14,7 @@ from domain.policy_sections import GateRule
 from tests.domain.story import Story, batch
 
 HOUR = timedelta(hours=1)
-REGIONAL = {"category": "regional_outage", "regions": ("eu",)}
+REGIONAL: dict[str, Any] = {"category": "regional_outage", "regions": ("eu",)}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -24,7 +25,7 @@ async def customer(
     """One account with one contact `name`, who uses these components; none means all."""
     now = datetime.now(UTC)
     async with engine.begin() as conn:
-        account = {
+        account: dict[str, Any] = {
             "id": f"acc_{name}",
             "name": f"{name.title()} Ltd",
             "features": list(features),
