@@ -76,12 +76,11 @@ class MergeAsked(Linked):
 
 
 class Absorb(Linked):
-    """Another incident hands itself over; `counted` of its firing alerts were counted before."""
+    """Another incident hands itself over, and once more when something of it changed since."""
 
     kind: Literal["absorb"] = "absorb"
     other: Handed
     by: str
-    counted: int = 0
 
 
 class MergeAnswered(Linked):

@@ -239,6 +239,8 @@ class IncidentState(Frozen):
     merged_into: str | None = None
     merged: tuple[str, ...] = ()
     """Incidents that go on in this one."""
+    merged_firing: dict[str, int] = Field(default_factory=dict)
+    """How many of their alerts were counted as firing here, until alerts are counted anew."""
     splitting: Splitting | None = None
     split_from: str | None = None
     split_off: tuple[str, ...] = ()

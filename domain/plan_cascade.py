@@ -58,7 +58,7 @@ def on_merge_answered(step: Step, event: MergeAnswered) -> None:
     if as_now != merging.handed and merging.rounds < MOST_ROUNDS:
         again = merging.model_copy(update={"handed": as_now, "rounds": merging.rounds + 1})
         step.set(merging=again)
-        step.actions.append(hand_to(again, counted=merging.handed.firing))
+        step.actions.append(hand_to(again))
         return
     if step.state.promise is not None:
         step.actions.append(SettlePromise(promise=step.state.promise, state="superseded"))
@@ -95,10 +95,9 @@ def handed(state: IncidentState) -> Handed:
     )
 
 
-def hand_to(merging: Merging, counted: int = 0) -> HandTo:
+def hand_to(merging: Merging) -> HandTo:
     """The message to the incident that goes on."""
-    absorb = Absorb(other=merging.handed, by=merging.by, counted=counted)
-    return HandTo(to=merging.into, absorb=absorb)
+    return HandTo(to=merging.into, absorb=Absorb(other=merging.handed, by=merging.by))
 
 
 # ---------------------------------------------------------------- the one that goes on
@@ -119,7 +118,7 @@ def on_absorb(step: Step, event: Absorb) -> None:
             other=other.id,
             components=", ".join(other.components),
         )
-    _join(step, other, event.counted if other.id in before.merged else 0)
+    _join(step, other)
     if before.stage is Stage.SUSPECTED:
         if other.confirmed_at is not None:
             confirm(step, event.by)
@@ -129,9 +128,10 @@ def on_absorb(step: Step, event: Absorb) -> None:
     step.actions.append(_answer(step.state.id, other.id))
 
 
-def _join(step: Step, other: Handed, counted: int) -> None:
+def _join(step: Step, other: Handed) -> None:
     """The union of both: scope, those who were told, and what fires."""
     state = step.state
+    counted = state.merged_firing.get(other.id, 0)
     told = {*state.told, *other.told}
     shares = [s for s in (state.affected_share, other.affected_share) if s is not None]
     sent = [at for at in (state.last_sent_at, other.last_sent_at) if at is not None]
@@ -144,6 +144,7 @@ def _join(step: Step, other: Handed, counted: int) -> None:
         affected_share=max(shares) if shares else None,
         started_at=min(state.started_at, other.started_at),
         firing=max(0, state.firing + other.firing - counted),
+        merged_firing={**state.merged_firing, other.id: other.firing},
         announced=state.announced or other.announced,
         told=tuple(c for c in Channel if c in told),
         updates=max(state.updates, other.updates),
@@ -300,7 +301,7 @@ def ask_links_again(step: Step) -> None:
     """Say again what a lost run may not have said; by their ids repetitions change nothing."""
     state = step.state
     if state.merging is not None:
-        step.actions.append(hand_to(state.merging, counted=state.merging.handed.firing))
+        step.actions.append(hand_to(state.merging))
     step.actions += [_answer(state.id, other) for other in state.merged]
     if state.splitting is not None:
         step.actions.append(OpenSplit(split=state.splitting))

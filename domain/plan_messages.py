@@ -44,7 +44,12 @@ def on_targeted(step: Step, event: Targeted) -> None:
         # Whoever joins now was told nothing; a human's word that it is over stands.
         return
     tell_region_doubt(step)
-    step.draft(Moment.UPDATE if state.announced else Moment.INITIAL)
+    if not state.announced:
+        step.draft(Moment.INITIAL)
+        return
+    # What grew and got worse at once is a turn for the worse, on the channels that carry one.
+    asked = {d.moment for d in (state.pending, state.drafting) if d is not None}
+    step.draft(Moment.ESCALATION if Moment.ESCALATION in asked else Moment.UPDATE)
 
 
 def on_drafted(step: Step, event: Drafted) -> None:

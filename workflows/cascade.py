@@ -34,6 +34,8 @@ class Cascade:
     """The part of the incident that speaks to other incidents."""
 
     _state: IncidentState
+    _recorded: IncidentState
+    """As the last step left it, with everything of it written."""
     _policy: Policy
     _start: IncidentStart
     _queue: deque[Queued]
@@ -45,7 +47,7 @@ class Cascade:
         """Answers once the other incident took everything in; refused, this one goes on."""
         queued = Queued(command.event())
         self._queue.append(queued)
-        await workflow.wait_condition(lambda: queued.done and self._state.merging is None)
+        await workflow.wait_condition(lambda: queued.done and self._recorded.merging is None)
         if queued.refused is not None:
             raise failure(queued.refused)
         if self._state.merged_into != command.into:
@@ -61,7 +63,7 @@ class Cascade:
         """Answers once the new incident stands."""
         queued = Queued(command.event())
         self._queue.append(queued)
-        await workflow.wait_condition(lambda: queued.done and self._state.splitting is None)
+        await workflow.wait_condition(lambda: queued.done and self._recorded.splitting is None)
         if queued.refused is not None:
             raise failure(queued.refused)
         return CommandResult(stage=self._state.stage, severity=self._state.severity)

@@ -85,6 +85,7 @@ class Incident(Commands, Cascade):
         self._state: IncidentState = start.state or open_incident(
             start.incident_id, start.batch, start.opened_at, start.dry_run
         )
+        self._recorded = self._state
         self._queue: deque[Queued] = deque()
         self._lines: deque[TimelineLine] = deque(start.lines, maxlen=RECENT_LINES)
         self._broadcasting: set[int] = set(start.broadcasting)
@@ -255,6 +256,7 @@ class Incident(Commands, Cascade):
             if not isinstance(action, early):
                 await self._carry_out(action)
         self._view.show(self._state)
+        self._recorded = self._state
 
     async def _record(self, actions: list[Action], now: datetime) -> None:
         notes = tuple(a for a in actions if isinstance(a, Note))

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from domain.incident import (
-    ProposeCredits,
     Acknowledged,
     AlertsReceived,
     AudienceCount,
@@ -16,6 +15,7 @@ from domain.incident import (
     FactsStated,
     HandedOver,
     OpenWarRoom,
+    ProposeCredits,
     ResolveRequested,
     SeverityChanged,
     Stage,

@@ -43,8 +43,10 @@ from workflows.messages import (
     DismissInput,
     FalseAlarmInput,
     IncidentStart,
+    MergeInput,
     PostUpdateInput,
     ResolveInput,
+    SplitInput,
     StateFactsInput,
 )
 from workflows.names import incident_workflow_id
@@ -122,6 +124,14 @@ class StandIn:
     @workflow.update
     async def mark_false_alarm(self, given: FalseAlarmInput) -> CommandResult:
         return self._done("mark_false_alarm")
+
+    @workflow.update
+    async def merge_into(self, given: MergeInput) -> CommandResult:
+        return self._done(f"merge_into {given.into} by {given.by}")
+
+    @workflow.update
+    async def split(self, given: SplitInput) -> CommandResult:
+        return self._done(f"split {','.join(given.components)} as {given.id}")
 
     @workflow.signal
     def close(self) -> None:
