@@ -12,8 +12,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from domain.maintenance_policy import MaintenancePlan
 from domain.message import Channel, Gate, Moment
-from domain.policy_base import Strict
+from domain.policy_base import Later, Strict
 from domain.policy_sections import (
     Approval,
     Audience,
@@ -64,6 +65,7 @@ class Policy(Strict):
     audience: Audience
     people: People
     retention: Retention = Retention()
+    maintenance: Later[MaintenancePlan | None] = None
     jargon: dict[str, dict[str, str]] = Field(default_factory=dict)
     tone: Tone = Tone()
     length_limits: dict[Channel, int]
@@ -99,6 +101,8 @@ class Policy(Strict):
             raise ValueError("categorise: the last rule must have no condition")
         if self.classify[-1:] and self.classify[-1].when != Condition():
             raise ValueError("classify: the last rule must have no condition")
+        if self.maintenance is not None and "maintenance" not in self.categories:
+            raise ValueError("categories: maintenance is missing, and the policy plans some")
         self._refuse_unguarded_silence()
         return self
 

@@ -180,7 +180,7 @@ def columns(state: IncidentState, now: datetime) -> dict[str, Any]:
             "approvals_needed": pending.approvals_needed,
         }
     )
-    ended = state.stage in (Stage.CLOSED, Stage.DISMISSED, Stage.FALSE_ALARM)
+    ended = state.over
     return {
         "severity": state.severity,
         "stage": state.stage,
