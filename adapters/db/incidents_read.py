@@ -132,7 +132,7 @@ class IncidentsRead:
             position = read_cursor(cursor, datetime, str)
             statement = statement.where(tuple_(*key) < tuple_(*position))
         rows = await self._rows(statement.limit(limit + 1))
-        items = tuple(_incident(row) for row in rows[:limit])
+        items = tuple(incident_view(row) for row in rows[:limit])
         more = len(rows) > limit
         return Page(
             items=items,
@@ -145,7 +145,7 @@ class IncidentsRead:
         rows = await self._rows(statement)
         if not rows:
             raise NotFound("there is no incident with this id")
-        return _incident(rows[0])
+        return incident_view(rows[0])
 
     async def timeline(
         self, incident_id: str, cursor: str | None = None, limit: int = DEFAULT_LIMIT
@@ -241,7 +241,7 @@ class IncidentsRead:
             return rows
 
 
-def _incident(row: Row[Any]) -> IncidentView:
+def incident_view(row: Row[Any]) -> IncidentView:
     values = row._asdict()
     size = AudienceSize(accounts=row.audience_accounts, recipients=row.audience_recipients)
     return IncidentView.model_validate(values | {"audience": size})

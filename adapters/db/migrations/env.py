@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 # These tables stand in files of their own; importing them adds them to `Base`.
 import adapters.db.erasure_models
+import adapters.db.maintenance_models
 import adapters.db.model_drafts
 import adapters.db.post_mortem_models
 import adapters.db.slack_models  # noqa: F401 - imported for what they declare
