@@ -43,8 +43,8 @@ def maintenance_facts(
     )
     links = {"status": public_url, "incident": page_url(public_url, state.id)}
     if draft.moment in _AHEAD and state.objections_until and state.objections_until > now:
-        # Each mail gets its reader's own; a page for all readers leads to the maintenance.
-        links["object"] = links["incident"]
+        # Each reader's own is made of it when the mail is; this one says how to get there.
+        links["object"] = f"{links['incident']}/object"
     return base.model_copy(
         update={
             "times": _times(state, draft, now),
