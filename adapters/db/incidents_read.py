@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.db.cursors import DEFAULT_LIMIT, Page, read_cursor, write_cursor
 from adapters.db.models import AccountRow, DraftRow, DraftTextRow, IncidentRow, TimelineRow
 from domain.errors import NotFound
+from domain.maintenance import ID_PREFIX
 from domain.message import DraftText, DraftVersion, Facts, Finding
 
 Utc = Annotated[datetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
@@ -126,6 +127,9 @@ class IncidentsRead:
             # A JSON null is a value to PostgreSQL, so both are asked for.
             has_pending = func.coalesce(func.jsonb_typeof(IncidentRow.pending), "null") != "null"
             statement = statement.where(has_pending if waiting else ~has_pending)
+        if not waiting and not (prefix or "").startswith(ID_PREFIX):
+            # Planned work has a list of its own; what waits for a decision is one queue.
+            statement = statement.where(~IncidentRow.id.startswith(ID_PREFIX, autoescape=True))
         if prefix:
             statement = statement.where(IncidentRow.id.startswith(prefix, autoescape=True))
         if cursor:
