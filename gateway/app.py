@@ -18,6 +18,8 @@ from gateway import (
     codec,
     console,
     feeds,
+    maintenance_pages,
+    maintenances,
     ops,
     post_mortems,
     problems,
@@ -34,6 +36,7 @@ from gateway.metrics import Watching, WebhookTimes
 from gateway.traces import Traces
 from runtime import telemetry
 from runtime.doors import save_policy
+from runtime.maintenances import MaintenanceRelay
 from runtime.observing import ObservingSettings
 from runtime.retention import run_daily
 from runtime.settings import load_settings
@@ -53,6 +56,8 @@ DOORS = (
     analytics_api,
     audit_api,
     codec,
+    maintenances,
+    maintenance_pages,
     console,
     feeds,
     status_api,
@@ -69,6 +74,9 @@ def create_app(deps: Deps) -> FastAPI:
         tasks = [
             asyncio.create_task(_store_policy(deps)),
             asyncio.create_task(deps.relay.run_forever()),
+            asyncio.create_task(
+                MaintenanceRelay(deps.engine, deps.temporal, deps.now).run_forever()
+            ),
             asyncio.create_task(run_daily(deps.engine, deps.policy, deps.now)),
             *watching.tasks(),
         ]
