@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from domain.incident import Stage
 from domain.maintenance import Impact
-from domain.public import Announcement, ComponentState, Model
+from domain.public import Announcement, Model
 
 
 class MaintenanceStatus(StrEnum):
@@ -20,9 +20,8 @@ class MaintenanceStatus(StrEnum):
     COMPLETED = "completed"
 
 
-# What Statuspage calls the impact of planned work, and what it shows of a component meanwhile.
+# What Statuspage calls the impact of planned work, and the whole page's state meanwhile.
 IMPACT = "maintenance"
-UNDER_MAINTENANCE = "under_maintenance"
 _STATUS = {
     Stage.SCHEDULED: MaintenanceStatus.SCHEDULED,
     Stage.IN_PROGRESS: MaintenanceStatus.IN_PROGRESS,
@@ -86,12 +85,7 @@ class PublicMaintenance(Model):
         return self.updates[-1].posted_at if self.over else None
 
 
-def under_maintenance(
-    found: Iterable[PublicMaintenance], states: dict[str, ComponentState]
-) -> frozenset[str]:
-    """Components that planned work explains: those that an incident makes no worse."""
-    keys = {key for work in found if work.under_way for key in work.components}
-    return frozenset(key for key in keys if states.get(key, ComponentState.OPERATIONAL) is _FINE)
-
-
-_FINE = ComponentState.OPERATIONAL
+def in_maintenance(found: Iterable[PublicMaintenance]) -> tuple[str, ...]:
+    """Components that customers notice planned work at now."""
+    felt = (w for w in found if w.under_way and w.impact is not Impact.NONE)
+    return tuple(dict.fromkeys(key for work in felt for key in work.components))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import ColumnElement, exists, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.db.announcements import said_of
@@ -28,9 +26,9 @@ class PublicMaintenances:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
 
-    async def current(self, since: datetime) -> tuple[PublicMaintenance, ...]:
-        """Those that are not over, and those over since then; by their start, the next first."""
-        return await self._load(or_(IncidentRow.open, IncidentRow.closed_at >= since))
+    async def latest(self) -> tuple[PublicMaintenance, ...]:
+        """Those with the latest starts, whether over or not; by their start, the first first."""
+        return await self._load()
 
     async def one(self, id_: str) -> PublicMaintenance | None:
         """One maintenance; None for one that was never announced."""
@@ -48,17 +46,7 @@ class PublicMaintenances:
             )
             return frozenset(rows.scalars())
 
-    async def mark(self) -> datetime | None:
-        """A value that changes whenever what the public sees may have changed."""
-        async with self.engine.connect() as conn:
-            changed: datetime | None = await conn.scalar(
-                select(func.max(IncidentRow.updated_at)).join(
-                    MaintenanceRow, MaintenanceRow.id == IncidentRow.id
-                )
-            )
-        return changed
-
-    async def _load(self, *where: object) -> tuple[PublicMaintenance, ...]:
+    async def _load(self, *where: ColumnElement[bool]) -> tuple[PublicMaintenance, ...]:
         own = MaintenanceRow
         statement = (
             select(
@@ -67,7 +55,7 @@ class PublicMaintenances:
                 IncidentRow.closed_at, IncidentRow.title,
             )
             .join(IncidentRow, IncidentRow.id == own.id)
-            .where(_ON_PAGE, IncidentRow.dry_run.is_(False), *where)  # type: ignore[arg-type]  # SQL
+            .where(_ON_PAGE, IncidentRow.dry_run.is_(False), *where)
             .order_by(own.told_start.desc(), own.id)
             .limit(MOST)
         )  # fmt: skip
