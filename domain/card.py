@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
@@ -109,12 +109,20 @@ class Card(Model):
     outcome: Outcome | None = None
 
 
+MaintenanceNudge = Literal[
+    "maintenance_start_due", "overrun_question", "overrun_unanswered", "credit_considered",
+    "objection",
+]  # fmt: skip
+NudgeKind = Literal["reminded", "escalated", "promise_reminder"] | MaintenanceNudge
+MAINTENANCE_NUDGES: frozenset[str] = frozenset(get_args(MaintenanceNudge))
+
+
 class Reply(Model):
     """A line under a card, or on its own where there is none: a reminder, an escalation."""
 
     key: str
     under: str | None
-    kind: Literal["reminded", "escalated", "promise_reminder"]
+    kind: NudgeKind
     incident_id: str
     title: str
     url: str
@@ -122,6 +130,7 @@ class Reply(Model):
     due: datetime | None = None
     asked: str | None = None
     mentions: tuple[str, ...] = ()
+    account: str | None = None
 
 
 def digest(shown: Card | Reply) -> str:
@@ -145,10 +154,11 @@ class Nudge(Model):
     """A timeline line by which somebody is asked again."""
 
     key: str
-    kind: Literal["reminded", "escalated", "promise_reminder"]
+    kind: NudgeKind
     version: int | None
     due: datetime | None
     who: str | None
+    account: str | None = None
 
 
 class Ended(Model):

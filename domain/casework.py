@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal
 
-from domain.card import CONFIRM, Card, Case, DraftCard, Ended, Model, Outcome, Reply, decide_key
+from domain.card import (
+    CONFIRM,
+    MAINTENANCE_NUDGES,
+    Card,
+    Case,
+    DraftCard,
+    Ended,
+    Model,
+    Outcome,
+    Reply,
+    decide_key,
+)
 from domain.incident import IncidentState, Pending, Stage
+from domain.maintenance import is_maintenance
 from domain.message import CLOSING, Channel, DraftText, DraftVersion, Moment
 from domain.policy import Policy
 from domain.step import Step
@@ -45,7 +57,8 @@ class _Desk:
         self._case, self._state = case, case.state
         self._people = users.people
         self._preview = preview
-        self._url = f"{public_url.rstrip('/')}/console/incidents/{case.incident_id}"
+        place = "maintenances" if is_maintenance(case.incident_id) else "incidents"
+        self._url = f"{public_url.rstrip('/')}/console/{place}/{case.incident_id}"
         self._asked = asked(case.state, case.policy)
 
     def questions(self) -> list[Card]:
@@ -74,12 +87,18 @@ class _Desk:
         found = []
         for nudge in self._case.nudges:
             about_promise = nudge.kind == "promise_reminder"
-            if due is None or nudge.due != due if about_promise else nudge.version != pending:
+            about_work = nudge.kind in MAINTENANCE_NUDGES
+            if about_work:
+                if state.over:
+                    continue
+            elif due is None or nudge.due != due if about_promise else nudge.version != pending:
                 continue
             found.append(
                 Reply(
                     key=f"note/{nudge.key}",
-                    under=None if about_promise or pending is None else decide_key(pending),
+                    under=None
+                    if about_promise or about_work or pending is None
+                    else decide_key(pending),
                     kind=nudge.kind,
                     incident_id=self._case.incident_id,
                     title=self._case.title,
@@ -88,6 +107,7 @@ class _Desk:
                     due=nudge.due,
                     asked=nudge.who,
                     mentions=self._mentions(nudge.who),
+                    account=nudge.account,
                 )
             )
         return found

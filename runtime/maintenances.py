@@ -59,16 +59,25 @@ def maintenance_stores(engine: AsyncEngine) -> Maintenances:
 
 
 async def start_run(
-    client: Client, store: MaintenanceStore, id_: str, *, restored: bool = False
+    client: Client,
+    store: MaintenanceStore,
+    id_: str,
+    *,
+    restored: bool = False,
+    broadcasting: tuple[int, ...] = (),
 ) -> None:
-    """Start the workflow of planned work from what PostgreSQL knows; one that runs is left alone.
+    """Start the workflow of planned work from what PostgreSQL knows.
 
-    Raises WorkflowAlreadyStartedError where a `restored` one runs already.
+    Raises WorkflowAlreadyStartedError for one that runs already, or came to its end.
     """
     state, policy_hash = await store.state(id_)
     view = await store.detail(id_)
     start = MaintenanceStart(
-        state=state, policy_hash=policy_hash, by=view.case.opened_by, restored=restored
+        state=state,
+        policy_hash=policy_hash,
+        by=view.case.opened_by,
+        restored=restored,
+        broadcasting=broadcasting,
     )
     where = ", ".join(state.components)
     again = WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY

@@ -174,6 +174,7 @@ class Renderer:
             version=reply.version,
             due=instant(reply.due) if reply.due else "",
             url=escape(reply.url),
+            account=line(reply.account or ""),
         )
         # Under its card it is plain which incident is meant.
         return said if reply.under else f"*{line(reply.title)}*\n{said}"

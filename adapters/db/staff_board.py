@@ -15,12 +15,22 @@ from adapters.db.drafts import DraftStore
 from adapters.db.models import BroadcastRow, DraftRow, IncidentRow, Json, TimelineRow
 from adapters.db.policies import PolicyStore
 from adapters.db.slack_models import StaffPostRow
-from domain.card import CONFIRM, Case, Closing, Ended, Nudge, Place, decide_key
+from domain.card import (
+    CONFIRM,
+    MAINTENANCE_NUDGES,
+    Case,
+    Closing,
+    Ended,
+    Nudge,
+    Place,
+    decide_key,
+)
 from domain.casework import Asked, asked
 from domain.errors import NotFound
 from domain.incident import IncidentState
+from domain.maintenance import is_maintenance
 
-NUDGES = ("reminded", "escalated", "promise_reminder")
+NUDGES = ("reminded", "escalated", "promise_reminder", *sorted(MAINTENANCE_NUDGES))
 CLOSINGS = ("confirmed", "dismissed", "closed_unconfirmed", "false_alarm")
 _LOCK = text("SELECT pg_advisory_lock(hashtextextended(:key, 0))")
 _UNLOCK = text("SELECT pg_advisory_unlock(hashtextextended(:key, 0))")
@@ -83,7 +93,8 @@ class StaffBoard:
                 return None
             state = IncidentState.model_validate(row.state)
             waiting = state.pending.draft if state.pending else None
-            nudges = await _nudges(conn, incident_id) if state.pending or state.promise else ()
+            waits = state.pending or state.promise or is_maintenance(incident_id)
+            nudges = await _nudges(conn, incident_id) if waits else ()
             ended = await _ended(conn, incident_id, shown, waiting)
             closing = await _closing(conn, incident_id) if CONFIRM in shown else None
         policy = await self._policies.by_hash(row.policy_hash)
@@ -163,6 +174,7 @@ async def _nudges(conn: AsyncConnection, incident_id: str) -> tuple[Nudge, ...]:
             version=row.data.get("version"),
             due=row.data.get("due"),
             who=row.data.get("who"),
+            account=row.data.get("account"),
         )
         for row in rows
     )
