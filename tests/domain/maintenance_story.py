@@ -49,20 +49,17 @@ class MaintenanceStory:
         self.said: list[tuple[datetime, Facts]] = []
         self.versions = 0
         self.facts: dict[int, Facts] = {}
-        self.state: MaintenanceState = open_maintenance(
-            "mnt_story",
-            **{
-                "starts_at": now + starts_in,
-                "ends_at": now + starts_in + lasts,
-                "impact": Impact.DEGRADED,
-                "components": ("payments",),
-                "regions": (),
-                "objections_until": now + starts_in - 48 * HOUR,
-                "opened_at": now,
-                "dry_run": False,
-            }
-            | changes,
-        )
+        values: dict[str, Any] = {
+            "starts_at": now + starts_in,
+            "ends_at": now + starts_in + lasts,
+            "impact": Impact.DEGRADED,
+            "components": ("payments",),
+            "regions": (),
+            "objections_until": now + starts_in - 48 * HOUR,
+            "opened_at": now,
+            "dry_run": False,
+        }
+        self.state: MaintenanceState = open_maintenance("mnt_story", **(values | changes))
         self.tell(Scheduled(by="ada"))
 
     def tell(self, event: Event) -> None:

@@ -24,6 +24,7 @@ from domain.policy import Policy
 from gateway import (
     banner,
     console,
+    console_maintenances,
     feeds,
     maintenance_pages,
     maintenances,
@@ -159,7 +160,8 @@ async def doors_on(engine: AsyncEngine, policy: Policy) -> AsyncIterator[Doors]:
         problems.install(app)
         app.router.routes.extend(status_page.Pages(deps).routes)
         modules = (
-            banner, staff, maintenances, maintenance_pages, console, feeds, status_api, status_page,
+            banner, staff, maintenances, maintenance_pages, console_maintenances, console,
+            feeds, status_api, status_page,
         )  # fmt: skip
         for door in modules:
             app.include_router(door.router(deps))
