@@ -13,6 +13,7 @@ from domain.facts import audience_rule
 from domain.incident import AudienceCount, Draft, Drafted
 from domain.maintenance import MaintenanceState
 from domain.maintenance_facts import MaintenanceWords, maintenance_facts
+from domain.maintenance_words import for_customers
 from domain.message import CLOSING
 from domain.policy import Policy
 from domain.ports import Audiences, Clock, Policies
@@ -78,7 +79,7 @@ class MaintenanceActivities:
         state, draft = request.state, request.draft
         policy = await self._policies.by_hash(request.policy_hash)
         audience = await self._audience(state, draft, policy)
-        words = await self._work.words(state.id, draft.note_id)
+        words = for_customers(await self._work.words(state.id, draft.note_id), policy)
         facts = maintenance_facts(
             state, draft, audience, policy, words, self._public_url, self._clock()
         )

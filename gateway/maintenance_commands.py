@@ -9,7 +9,9 @@ from pydantic import BaseModel
 
 from domain.errors import BadInput, FieldError, Refused
 from domain.maintenance_advice import Advice, advise
+from domain.maintenance_facts import MaintenanceWords
 from domain.maintenance_policy import MaintenancePlan
+from domain.maintenance_words import withheld
 from domain.plan_maintenance import open_maintenance
 from domain.policy_base import format_duration
 from domain.roles import Role
@@ -26,6 +28,7 @@ from gateway.maintenance_shapes import (
     ObjectionBody,
     RescheduleBody,
     ScheduleBody,
+    Withheld,
     maintenance_out,
 )
 from gateway.staff_read import NAMESPACE
@@ -71,7 +74,15 @@ class MaintenanceCommands:
     async def show(self, id_: str) -> MaintenanceOut:
         """One maintenance. Raises NotFound."""
         view = await self._work.store.detail(id_)
-        return maintenance_out(view, self._deps.public_url, self._deps.temporal_ui, NAMESPACE)
+        out = maintenance_out(view, self._deps.public_url, self._deps.temporal_ui, NAMESPACE)
+        words = MaintenanceWords(
+            title=view.case.title, description=view.description, advice=view.advice
+        )
+        kept_back = tuple(
+            Withheld(field=field, rule=f.rule, found=f.found, suggestion=f.suggestion)
+            for field, f in withheld(words, self._deps.policy).items()
+        )
+        return out.model_copy(update={"withheld": kept_back})
 
     async def schedule(self, call: Call, body: ScheduleBody) -> MaintenanceOut:
         """Plan work; the same request again answers with the same maintenance."""
@@ -251,7 +262,12 @@ class MaintenanceCommands:
         self, call: Call, id_: str, name: str, argument: BaseModel
     ) -> MaintenanceAnswer:
         call.actor.need(Role.RESPONDER)
-        await self._work.store.detail(id_)
+        view = await self._work.store.detail(id_)
+        if not view.case.open and name != "escalated":
+            raise Refused(
+                "not_open",
+                f"this maintenance is {view.case.stage}: nothing can be changed any more",
+            )
         done = await command(self._deps, id_, name, argument, MaintenanceResult, call.request)
         await self._staff.audit.append(
             "command", call.actor.name, {"command": name, "stage": done.stage},

@@ -92,8 +92,20 @@ class Size(View):
     recipients: int
 
 
+class Withheld(View):
+    """Words that customers don't read, and what would be better."""
+
+    field: str
+    rule: str
+    found: str
+    suggestion: str
+
+
 class MaintenanceOut(View):
-    """Planned work as staff see it; `told_…` are the times that customers know."""
+    """Planned work as staff see it; `told_…` are the times that customers know.
+
+    `withheld` names what of its words breaks a rule, so that customers are told without it.
+    """
 
     id: str
     title: str
@@ -123,6 +135,7 @@ class MaintenanceOut(View):
     url: str
     workflow_id: str
     temporal_url: str | None
+    withheld: tuple[Withheld, ...] = ()
 
 
 def maintenance_out(

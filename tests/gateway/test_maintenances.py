@@ -99,6 +99,15 @@ async def test_bad_input_names_its_field(doors: Doors, changes: dict[str, Any], 
     assert all(error["allowed"] for error in answer.json()["errors"])
 
 
+async def test_words_that_customers_should_not_read_are_left_out_and_named(doors: Doors) -> None:
+    made = await doors.schedule(title="Database failover on db-7.internal.acme.example")
+    assert {item["field"] for item in made["withheld"]} == {"title"}
+    id_ = made["id"]
+    await doors.approve(id_, "maintenance_notice")
+    mails = await doors.world.until_sent(Channel.EMAIL, 1)
+    assert "atabase" not in mails[0].text
+
+
 async def test_roles_and_unknown_ids(doors: Doors) -> None:
     assert (await doors.ask("GET", "/api/maintenances")).status_code == 401
     body: dict[str, Any] = {}

@@ -20,7 +20,8 @@ from domain.maintenance import Impact, Objected
 from domain.message import Channel
 from domain.plan_maintenance import open_maintenance
 from domain.policy import Policy
-from tests.workflows.world import World, skipping, world_on
+from runtime.maintenances import start_run
+from tests.workflows.world import World, skipping, storm, world_on
 from workflows import names
 from workflows.maintenance_messages import (
     ByInput,
@@ -216,3 +217,29 @@ async def test_a_dry_run_does_everything_but_send(world: World) -> None:
     await tell(world, work, "complete", EndInput(by="ada"))
     await world.handle(work).result()
 
+
+async def test_a_lost_run_goes_on_from_postgresql(world: World) -> None:
+    work = await announced(world, starts_in=2 * HOUR)
+    await world.handle(work).terminate()
+    store = MaintenanceStore(world.engine)
+    await start_run(world.client, store, work, restored=True)
+    await world.sleep(2 * HOUR + MINUTE)
+    assert (await said(world, 3))[-1] == "start"
+    assert "resumed" in await world.timeline(work)
+
+
+async def test_a_lost_run_that_had_not_begun_announces_it_once(world: World) -> None:
+    work = await scheduled(world)
+    await world.handle(work).terminate()
+    await start_run(world.client, MaintenanceStore(world.engine), work, restored=True)
+    await world.approve(work, "maintenance_notice")
+    assert await said(world, 1) == ["notice"]
+
+
+async def test_a_storm_of_alerts_continues_as_new_with_its_timers(world: World) -> None:
+    work = await announced(world, starts_in=2 * HOUR)
+    await storm(world, work)
+    await world.sleep(2 * HOUR + MINUTE)
+    assert (await said(world, 3))[-1] == "start"
+    await tell(world, work, "complete", EndInput(by="ada"))
+    await world.handle(work).result()
