@@ -19,7 +19,15 @@ NudgeKind = Literal[
     "reminded", "escalated", "promise_reminder", "told", "war_room_opened", "war_room_by_hand",
     "not_engaged", "target_missed", "assessment_missing", "eta_passed", "extended_entered",
     "credits_proposed", "workaround_wanted",
+    "maintenance_start_due", "overrun_question", "overrun_unanswered", "credit_considered",
+    "objection",
 ]  # fmt: skip
+MAINTENANCE_NUDGES = frozenset(
+    {
+        "maintenance_start_due", "overrun_question", "overrun_unanswered", "credit_considered",
+        "objection",
+    }
+)  # fmt: skip
 
 
 class Model(BaseModel):

@@ -7,6 +7,7 @@ from typing import Literal
 
 from domain.card import (
     CONFIRM,
+    MAINTENANCE_NUDGES,
     Card,
     Case,
     DraftCard,
@@ -18,6 +19,7 @@ from domain.card import (
     decide_key,
 )
 from domain.incident import ACTIVE, IncidentState, Pending, Stage
+from domain.maintenance import is_maintenance
 from domain.message import CLOSING, Channel, DraftText, DraftVersion, Moment
 from domain.plan_assessment import missing_facts
 from domain.policy import Policy
@@ -57,7 +59,8 @@ class _Desk:
         self._case, self._state = case, case.state
         self._people = users.people
         self._preview = preview
-        self._url = f"{public_url.rstrip('/')}/console/incidents/{case.incident_id}"
+        place = "maintenances" if is_maintenance(case.incident_id) else "incidents"
+        self._url = f"{public_url.rstrip('/')}/console/{place}/{case.incident_id}"
         self._asked = asked(case.state, case.policy)
 
     def questions(self) -> list[Card]:
@@ -92,6 +95,8 @@ class _Desk:
                 holds = due is not None and nudge.due == due
             elif about_draft:
                 holds = nudge.version == pending
+            elif nudge.kind in MAINTENANCE_NUDGES:
+                holds = not state.over
             else:
                 holds = _still_holds(nudge, state, self._case.shown)
             if not holds:

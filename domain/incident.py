@@ -36,10 +36,17 @@ class Stage(StrEnum):
     CLOSED = "closed"
     DISMISSED = "dismissed"
     FALSE_ALARM = "false_alarm"
+    # Of planned work.
+    SCHEDULED = "scheduled"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
 
 
 ACTIVE = frozenset({Stage.INVESTIGATING, Stage.IDENTIFIED, Stage.MONITORING})
-OVER = frozenset({Stage.CLOSED, Stage.DISMISSED, Stage.FALSE_ALARM})
+OVER = frozenset(
+    {Stage.CLOSED, Stage.DISMISSED, Stage.FALSE_ALARM, Stage.COMPLETED, Stage.CANCELLED}
+)
 
 
 # What the plan does has changed over time: a run goes on by the edition that it began under.
@@ -73,6 +80,12 @@ class TimerKind(StrEnum):
     EXTENDED = "extended"
     EXECUTIVE = "executive"
     RESOLUTION_TARGET = "resolution_target"
+    MAINTENANCE_REMINDER = "maintenance_reminder"
+    MAINTENANCE_START = "maintenance_start"
+    OVERRUN_QUESTION = "overrun_question"
+    OVERRUN_REPEAT = "overrun_repeat"
+    MAINTENANCE_END = "maintenance_end"
+    CREDIT = "credit"
 
 
 class Frozen(BaseModel):

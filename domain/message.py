@@ -48,7 +48,9 @@ class Moment(StrEnum):
 
 
 # Moments that end the customer's thread: they go to whoever heard the start (closure guarantee).
-CLOSING = frozenset({Moment.RESOLUTION, Moment.FALSE_ALARM, Moment.CORRECTION})
+CLOSING = frozenset(
+    {Moment.RESOLUTION, Moment.FALSE_ALARM, Moment.CORRECTION, Moment.MAINTENANCE_DONE}
+)
 
 
 class Gate(StrEnum):

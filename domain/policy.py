@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from domain.credits import CreditPolicy
 from domain.duties import Assessment, Extended, Trust
+from domain.maintenance_policy import MaintenancePlan
 from domain.message import Channel, Gate, Moment
 from domain.policy_base import Later, Strict
 from domain.policy_sections import (
@@ -70,6 +71,7 @@ class Policy(Strict):
     audience: Audience
     people: People
     retention: Retention = Retention()
+    maintenance: Later[MaintenancePlan | None] = None
     jargon: dict[str, dict[str, str]] = Field(default_factory=dict)
     tone: Tone = Tone()
     length_limits: dict[Channel, int]
@@ -119,6 +121,8 @@ class Policy(Strict):
                     f"trust.accepted: {name!r} is not a category; "
                     f"allowed: {', '.join(self.categories)}"
                 )
+        if self.maintenance is not None and "maintenance" not in self.categories:
+            raise ValueError("categories: maintenance is missing, and the policy plans some")
         self._refuse_unguarded_silence()
         return self
 

@@ -21,6 +21,7 @@ class ComponentState(StrEnum):
     """The Statuspage vocabulary, best first."""
 
     OPERATIONAL = "operational"
+    MAINTENANCE = "under_maintenance"
     DEGRADED = "degraded_performance"
     PARTIAL = "partial_outage"
     MAJOR = "major_outage"
@@ -192,13 +193,15 @@ def severity_state(policy: Policy, severity: Severity) -> ComponentState:
 
 
 def component_states(
-    policy: Policy, incidents: Iterable[PublicIncident]
+    policy: Policy, incidents: Iterable[PublicIncident], in_maintenance: Iterable[str] = ()
 ) -> dict[str, ComponentState]:
     """Component → the worst of its open incidents (PRODUCT 2), for every visible component.
 
     An incident on a parent counts for everything below it; a parent shows its worst child.
+    `in_maintenance` are the components that planned work is going on at.
     """
-    hit: dict[str, ComponentState] = {}
+    worked_on = policy.with_children(visible_components(policy, in_maintenance))
+    hit = dict.fromkeys(worked_on, ComponentState.MAINTENANCE)
     for incident in incidents:
         if incident.ended:
             continue
@@ -226,7 +229,7 @@ _IMPACTS = ("none", "minor", "major", "critical")
 def indicator(policy: Policy, incidents: Iterable[PublicIncident]) -> str:
     """The page's overall indicator: none, minor, major or critical, the worst open impact."""
     impacts = (policy.severities[i.severity].statuspage_impact for i in incidents if not i.ended)
-    return max(impacts, key=_IMPACTS.index, default="none")
+    return max(impacts, key=_IMPACTS.index, default=_IMPACTS[0])
 
 
 class IncidentPage(Model):

@@ -15,8 +15,11 @@ from gateway import (
     callbacks,
     codec,
     console,
+    console_maintenances,
     credits,
     feeds,
+    maintenance_pages,
+    maintenances,
     ops,
     policy_api,
     post_mortems,
@@ -33,6 +36,7 @@ from gateway.limits import BodyCap, Correlation
 from gateway.metrics import Watching, WebhookTimes
 from gateway.traces import Traces
 from runtime import telemetry
+from runtime.maintenances import MaintenanceRelay
 from runtime.observing import ObservingSettings
 from runtime.retention import run_daily
 from runtime.ruling import Ruling
@@ -52,6 +56,9 @@ DOORS = (
     analytics_api,
     audit_api,
     codec,
+    maintenances,
+    maintenance_pages,
+    console_maintenances,
     console,
     feeds,
     status_api,
@@ -69,6 +76,9 @@ def create_app(deps: Deps) -> FastAPI:
         tasks = [
             asyncio.create_task(ruling.run_forever(deps.policy_source)),
             asyncio.create_task(deps.relay.run_forever()),
+            asyncio.create_task(
+                MaintenanceRelay(deps.engine, deps.temporal, deps.now).run_forever()
+            ),
             asyncio.create_task(run_daily(deps.engine, lambda: deps.policy, deps.now)),
             *watching.tasks(),
         ]

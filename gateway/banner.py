@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import datetime
 from typing import Protocol
 
@@ -13,14 +13,17 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from domain.errors import BadInput, Unauthorized
 from domain.message import Moment
+from domain.policy import Policy
 from domain.public import PublicIncident, component_names
+from domain.public_maintenance import PublicMaintenance
 from domain.signal import Severity
 from domain.tokens import unsign
 from gateway.banner_stream import Hub
+from gateway.maintenance_read import maintenance_view
 from gateway.pages import HERE, NEVER, PUBLIC_FOR_SECONDS, cached, page
 from gateway.problems import problem
 from gateway.status_page import Frame
-from gateway.status_read import PublicDeps, StatusReader
+from gateway.status_read import STAYS_AFTER_END, PublicDeps, StatusReader
 from gateway.words import choose_locale, words
 from runtime.staff import STAFF_TOKEN_PREFIX
 
@@ -81,6 +84,7 @@ class Banner:
     def __init__(self, deps: BannerDeps) -> None:
         self.reader = StatusReader(deps)
         self._secret = deps.secret_key
+        self._now = deps.now
 
     def account(self, request: Request) -> str | None:
         """The account whose token came along; None without one. Raises Unauthorized."""
@@ -101,12 +105,45 @@ class Banner:
     async def items(self, locale: str, account: str | None) -> BannerList:
         """Open incidents and the resolved ones of a day; with an account only those it heard."""
         incidents = await self.reader.current()
+        works = shown_works(await self.reader.planned(), self.reader.policy, self._now())
         if account is not None:
-            sent = [i for i in incidents if i.banner]
-            heard = await self.reader.records.heard(account, [i.id for i in sent]) if sent else ()
-            incidents = tuple(i for i in sent if i.id in heard)
+            sent = [i.id for i in incidents if i.banner] + [w.id for w in works if w.banner]
+            heard = await self.reader.records.heard(account, sent) if sent else ()
+            incidents = tuple(i for i in incidents if i.banner and i.id in heard)
+            works = tuple(i for i in works if i.banner and i.id in heard)
         labels = {key: words(locale).banner[key] for key in LABELS}
-        return BannerList(items=tuple(self._item(i, locale) for i in incidents), labels=labels)
+        items = (
+            *(self._item(i, locale) for i in incidents),
+            *(self._work(i, locale) for i in works),
+        )
+        return BannerList(items=items, labels=labels)
+
+    def _work(self, work: PublicMaintenance, locale: str) -> BannerItem:
+        """Planned work: said calmly, and to be put aside."""
+        policy, fallback = self.reader.policy, self.reader.policy.locales[0]
+        view = maintenance_view(work, locale, policy, self.reader.url)
+        said = work.banner[-1] if work.banner else None
+        if said is not None and said.broadcast_id < work.latest.broadcast_id:
+            said = None
+        names = ", ".join(view.components.values()) or words(locale).banner["nothing"]
+        sentence = words(locale).banner[f"maintenance_{work.status.value}"]
+        text = said.text(locale, fallback).body if said else sentence.format(components=names)
+        spoken = (said or work.latest).broadcast_id
+        version = f"{work.id}:{spoken}:{work.status}:{said is None}"
+        return BannerItem(
+            id=work.id,
+            level="info",
+            state=work.status.value,
+            title=view.title,
+            text=text,
+            components=tuple(view.components.values()),
+            status_url=view.url,
+            dismissible=True,
+            version=hashlib.sha256(version.encode()).hexdigest()[:12],
+            started_at=work.began_at or work.starts_at,
+            next_update_at=work.ends_at if work.under_way else None,
+            updated_at=work.updated_at,
+        )
 
     def _item(self, incident: PublicIncident, locale: str) -> BannerItem:
         view = self.reader.view(incident, locale)
@@ -145,6 +182,22 @@ class Banner:
             next_update_at=view.next_update_at,
             updated_at=incident.updated_at,
         )
+
+
+def shown_works(
+    works: Iterable[PublicMaintenance], policy: Policy, now: datetime
+) -> tuple[PublicMaintenance, ...]:
+    """Planned work that is near, under way, or over since less than a day."""
+    if policy.maintenance is None:
+        return ()
+    near = now + policy.maintenance.banner_before
+    return tuple(
+        work
+        for work in works
+        if work.under_way
+        or (work.over and work.updated_at >= now - STAYS_AFTER_END)
+        or (not work.over and work.starts_at <= near)
+    )
 
 
 LABELS = ("view", "dismiss", "region", "next_update")

@@ -292,7 +292,7 @@ def router(deps: Deps) -> APIRouter:
             before = (await post_mortems.read(incident_id)).statement
             await post_mortems.state(call, incident_id, statement_body(form, before))
         except (BadInput, Refused, Transient) as error:
-            return await console.post_mortem(call.actor, incident_id, _status(error), error)
+            return await console.post_mortem(call.actor, incident_id, status_of(error), error)
         where = f"{HOME}/incidents/{incident_id}/post-mortem?done=stated"
         return RedirectResponse(where, 303, headers=HEADERS)
 
@@ -306,7 +306,7 @@ def router(deps: Deps) -> APIRouter:
         try:
             await credits.decide(call, incident_id, credit_body(form))
         except (BadInput, NotFound, Refused, Transient) as error:
-            return await console.incident(call.actor, incident_id, _status(error), error)
+            return await console.incident(call.actor, incident_id, status_of(error), error)
         where = f"{HOME}/incidents/{incident_id}?done=credits"
         return RedirectResponse(where, 303, headers=HEADERS)
 
@@ -321,7 +321,7 @@ def router(deps: Deps) -> APIRouter:
             call.actor.need(Role.RESPONDER)
             started = await commands.start(call, start_body(form))
         except (BadInput, Refused, Transient) as error:
-            return await console.home(call.actor, _status(error), error)
+            return await console.home(call.actor, status_of(error), error)
         return RedirectResponse(f"{HOME}/incidents/{started.id}?done=start", 303, headers=HEADERS)
 
     @routes.post("/incidents/{incident_id}/{name}")
@@ -334,14 +334,15 @@ def router(deps: Deps) -> APIRouter:
         try:
             await submit(commands, call, incident_id, name, form)
         except (BadInput, Refused, Transient) as error:
-            return await console.incident(call.actor, incident_id, _status(error), error)
+            return await console.incident(call.actor, incident_id, status_of(error), error)
         where = f"{HOME}/incidents/{incident_id}?done={name}"
         return RedirectResponse(where, 303, headers=HEADERS)
 
     return routes
 
 
-def _status(error: ForewarnError) -> int:
+def status_of(error: ForewarnError) -> int:
+    """The status with which a page shows why nothing was changed."""
     if isinstance(error, BadInput):
         return 422
     if isinstance(error, Refused):

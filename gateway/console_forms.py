@@ -43,25 +43,25 @@ async def submit(
 
 def start_body(form: FormData) -> StartBody:
     """The report of an incident."""
-    return _body(
+    return body_of(
         StartBody,
-        title=_word(form, "title"),
-        description=_word(form, "description") or "",
-        components=_words(form, "components"),
-        regions=_words(form, "regions"),
-        severity=_word(form, "severity"),
-        customer_impact=_word(form, "customer_impact") is not None,
-        separate=_word(form, "separate") is not None,
+        title=word_of(form, "title"),
+        description=word_of(form, "description") or "",
+        components=words_of(form, "components"),
+        regions=words_of(form, "regions"),
+        severity=word_of(form, "severity"),
+        customer_impact=word_of(form, "customer_impact") is not None,
+        separate=word_of(form, "separate") is not None,
     )
 
 
 def credit_body(form: FormData) -> CreditBody:
     """The decision on what is proposed."""
-    return _body(
+    return body_of(
         CreditBody,
-        decision=_word(form, "decision"),
-        total=_word(form, "total"),
-        reason=_word(form, "reason") or "",
+        decision=word_of(form, "decision"),
+        total=word_of(form, "total"),
+        reason=word_of(form, "reason") or "",
     )
 
 
@@ -74,16 +74,16 @@ def statement_body(form: FormData, before: Statement) -> Statement:
     steps = [
         known.get(line.strip(), {}) | {"text": line.strip(), "visible": name == "visible"}
         for name in ("visible", "internal")
-        for line in _lines(form, name).split("\n")
+        for line in lines_of(form, name).split("\n")
         if line.strip()
     ]
-    return _body(
+    return body_of(
         Statement,
-        summary=_lines(form, "summary"),
-        cause=_lines(form, "cause"),
-        fixed=_lines(form, "fixed"),
-        root_cause=_lines(form, "root_cause"),
-        error_rate_percent=_word(form, "error_rate_percent") or None,
+        summary=lines_of(form, "summary"),
+        cause=lines_of(form, "cause"),
+        fixed=lines_of(form, "fixed"),
+        root_cause=lines_of(form, "root_cause"),
+        error_rate_percent=word_of(form, "error_rate_percent") or None,
         prevention=steps,
     )
 
@@ -93,7 +93,7 @@ async def _approve(commands: Commands, call: Call, incident_id: str, form: FormD
 
 
 async def _reject(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
-    if not _word(form, "reason"):
+    if not word_of(form, "reason"):
         raise BadInput(
             "say why it is rejected", [FieldError(field="reason", allowed="a short reason")]
         )
@@ -101,65 +101,67 @@ async def _reject(commands: Commands, call: Call, incident_id: str, form: FormDa
 
 
 async def _edit(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
-    text = _body(
+    text = body_of(
         TextBody,
-        channel=_word(form, "channel"),
-        locale=_word(form, "locale"),
-        subject=_word(form, "subject"),
-        text=_lines(form, "text"),
-        html=_lines(form, "html") or None,
+        channel=word_of(form, "channel"),
+        locale=word_of(form, "locale"),
+        subject=word_of(form, "subject"),
+        text=lines_of(form, "text"),
+        html=lines_of(form, "html") or None,
     )
     body = _decision(form, "edit", edits=[text.model_dump()])
     return await commands.decide(call, incident_id, body)
 
 
 async def _update(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
-    body = _body(UpdateBody, message=_lines(form, "message"), stage=_word(form, "stage"))
+    body = body_of(UpdateBody, message=lines_of(form, "message"), stage=word_of(form, "stage"))
     return await commands.post_update(call, incident_id, body)
 
 
 async def _facts(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
     """An empty field of this form says nothing: taking back is for the API and the CLI."""
-    given: dict[str, object] = {key: words for key in STATED if (words := _lines(form, key))}
-    if (eta := _word(form, "eta")) is not None:
+    given: dict[str, object] = {key: words for key in STATED if (words := lines_of(form, key))}
+    if (eta := word_of(form, "eta")) is not None:
         given["eta"] = f"{eta}Z"  # the field holds a time without a zone, and is labelled UTC
-    if (percent := _word(form, "share_percent")) is not None:
+    if (percent := word_of(form, "share_percent")) is not None:
         given["affected_share"] = _share(percent)
-    return await commands.facts(call, incident_id, _body(FactsBody, **given))
+    return await commands.facts(call, incident_id, body_of(FactsBody, **given))
 
 
 async def _severity(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
-    body = _body(SeverityBody, severity=_word(form, "severity"), reason=_word(form, "reason") or "")
+    body = body_of(
+        SeverityBody, severity=word_of(form, "severity"), reason=word_of(form, "reason") or ""
+    )
     return await commands.severity(call, incident_id, body)
 
 
 async def _confirm(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
-    body = _body(
+    body = body_of(
         ConfirmBody,
-        components=_words(form, "components"),
-        regions=_words(form, "regions"),
-        severity=_word(form, "severity"),
+        components=words_of(form, "components"),
+        regions=words_of(form, "regions"),
+        severity=word_of(form, "severity"),
     )
     return await commands.confirm(call, incident_id, body)
 
 
 async def _dismiss(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
-    body = _body(ReasonBody, reason=_word(form, "reason") or "")
+    body = body_of(ReasonBody, reason=word_of(form, "reason") or "")
     return await commands.dismiss(call, incident_id, body)
 
 
 async def _resolve(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
-    body = _body(MessageBody, message=_lines(form, "message") or None)
+    body = body_of(MessageBody, message=lines_of(form, "message") or None)
     return await commands.resolve(call, incident_id, body)
 
 
 async def _false_alarm(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
-    body = _body(MessageBody, message=_lines(form, "message") or None)
+    body = body_of(MessageBody, message=lines_of(form, "message") or None)
     return await commands.false_alarm(call, incident_id, body)
 
 
 async def _hand_over(commands: Commands, call: Call, incident_id: str, form: FormData) -> object:
-    body = _body(HandOverBody, role=_word(form, "role"), to=_word(form, "to"))
+    body = body_of(HandOverBody, role=word_of(form, "role"), to=word_of(form, "to"))
     return await commands.hand_over(call, incident_id, body)
 
 
@@ -192,31 +194,34 @@ def _share(percent: str) -> object:
 
 
 def _decision(form: FormData, decision: str, **more: Any) -> DecisionBody:
-    return _body(
+    return body_of(
         DecisionBody,
-        draft=_word(form, "draft"),
+        draft=word_of(form, "draft"),
         decision=decision,
-        reason=_word(form, "reason") or "",
+        reason=word_of(form, "reason") or "",
         **more,
     )
 
 
-def _word(form: FormData, name: str) -> str | None:
+def word_of(form: FormData, name: str) -> str | None:
     """A field's value; an empty field is none."""
     value = form.get(name)
     return value.strip() or None if isinstance(value, str) else None
 
 
-def _lines(form: FormData, name: str) -> str:
+def lines_of(form: FormData, name: str) -> str:
+    """A text of several lines; empty where nothing was written."""
     # A browser sends line breaks as CR LF, whatever the text had.
-    return (_word(form, name) or "").replace("\r\n", "\n")
+    return (word_of(form, name) or "").replace("\r\n", "\n")
 
 
-def _words(form: FormData, name: str) -> tuple[str, ...]:
+def words_of(form: FormData, name: str) -> tuple[str, ...]:
+    """The values of a field that may stand there several times."""
     return tuple(v for v in form.getlist(name) if isinstance(v, str) and v)
 
 
-def _body(model: type[B], **values: object) -> B:
+def body_of(model: type[B], **values: object) -> B:
+    """The request body that a form amounts to. Raises BadInput that names its fields at fault."""
     try:
         return model.model_validate(values)
     except ValidationError as error:

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Request, Response
 from markupsafe import Markup
 
 from domain.public import PublicStatus
+from gateway.maintenance_read import MaintenanceView
 from gateway.pages import PUBLIC_FOR_SECONDS, cached, paragraphs
 from gateway.status_read import PublicDeps, StatusReader, StatusView, UpdateView
 from gateway.words import Words, choose_locale, words
@@ -144,7 +145,30 @@ def entries(view: StatusView, catalog: Words) -> list[Entry]:
                 story=_story(said, catalog),
             )
         )
-    return found
+    works = [
+        Entry(
+            id=f"urn:forewarn:maintenance:{work.id}",
+            title=work.title,
+            url=work.url,
+            published=work.created_at,
+            updated=work.updated_at,
+            story=_work_story(work, catalog),
+        )
+        for work in view.maintenances
+    ]
+    # Planned work is announced long before it begins: it stands where its last word belongs.
+    newest = sorted((*works, *found), key=lambda entry: entry.updated, reverse=True)
+    return newest[: ENTRIES * 2] if works else found
+
+
+def _work_story(work: MaintenanceView, catalog: Words) -> str:
+    parts = (
+        Markup("<p><small>{}</small><br><strong>{}</strong></p>{}").format(
+            catalog.moment(update.posted_at), update.label, paragraphs(update.body)
+        )
+        for update in work.updates
+    )
+    return str(Markup("").join(parts))
 
 
 def _story(updates: Sequence[UpdateView], catalog: Words) -> str:

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 
+from domain.public_maintenance import IMPACT, MaintenanceStatus
+from gateway.maintenance_read import MaintenanceView
 from gateway.pages import PUBLIC_FOR_SECONDS, Drawings, cached
 from gateway.status_read import (
     NOTHING_YET,
@@ -24,16 +26,23 @@ from gateway.words import choose_locale, words
 
 Json = dict[str, Any]
 CACHE = PUBLIC_FOR_SECONDS.format(2)
+# In which parts planned work stands, by where it is; all of it in the whole list.
+_KEPT: dict[MaintenanceStatus, tuple[str, ...]] = {
+    MaintenanceStatus.SCHEDULED: ("not_over", "upcoming"),
+    MaintenanceStatus.IN_PROGRESS: ("not_over", "active"),
+    MaintenanceStatus.VERIFYING: ("not_over", "active"),
+    MaintenanceStatus.COMPLETED: (),
+}
 # The document's name and what stands in it beside the page.
 DOCUMENTS = {
-    "summary": ("components", "unresolved", "scheduled_maintenances", "status"),
+    "summary": ("components", "unresolved", "not_over", "status"),
     "status": ("status",),
     "components": ("components",),
     "incidents": ("incidents",),
     "incidents/unresolved": ("unresolved",),
     "scheduled-maintenances": ("scheduled_maintenances",),
-    "scheduled-maintenances/upcoming": ("scheduled_maintenances",),
-    "scheduled-maintenances/active": ("scheduled_maintenances",),
+    "scheduled-maintenances/upcoming": ("upcoming",),
+    "scheduled-maintenances/active": ("active",),
 }
 
 
@@ -89,8 +98,13 @@ def part_json(view: StatusView, part: str) -> Json:
             return {"incidents": [incident_json(view, i, flat) for i in view.incidents]}
         case "unresolved":
             return {"incidents": [incident_json(view, i, flat) for i in view.unresolved]}
-        case "scheduled_maintenances":
-            return {"scheduled_maintenances": []}
+        case "scheduled_maintenances" | "not_over" | "upcoming" | "active":
+            kept = [
+                m
+                for m in reversed(view.maintenances)
+                if part in ("scheduled_maintenances", *_KEPT[m.status])
+            ]
+            return {"scheduled_maintenances": [maintenance_json(view, m, flat) for m in kept]}
         case _:
             return {
                 "status": {
@@ -154,6 +168,46 @@ def incident_json(view: StatusView, incident: IncidentView, components: dict[str
         "page_id": page_id(view),
         "incident_updates": [update_json(incident, update) for update in incident.updates],
         "components": [components[key] for key in incident.components],
+        "reminder_intervals": None,
+    }
+
+
+def maintenance_json(view: StatusView, work: MaintenanceView, components: dict[str, Json]) -> Json:
+    """Planned work: an incident of Statuspage's with two more times."""
+    return {
+        "id": work.id,
+        "name": work.title,
+        "status": work.status.value,
+        "created_at": stamp(work.created_at),
+        "updated_at": stamp(work.updated_at),
+        "monitoring_at": None,
+        "resolved_at": stamp(work.over_at),
+        "impact": IMPACT,
+        "shortlink": work.url,
+        "started_at": stamp(work.began_at or work.starts_at),
+        "page_id": page_id(view),
+        "incident_updates": [
+            {
+                "id": update.id,
+                "status": update.status.value,
+                "body": update.body,
+                "incident_id": work.id,
+                "created_at": stamp(update.posted_at),
+                "updated_at": stamp(update.posted_at),
+                "display_at": stamp(update.posted_at),
+                "affected_components": [
+                    {"code": key, "name": name, "old_status": old, "new_status": new}
+                    for key, name, old, new in update.affected
+                ],
+                "deliver_notifications": False,
+                "custom_tweet": None,
+                "tweet_id": None,
+            }
+            for update in work.updates
+        ],
+        "components": [components[key] for key in work.components if key in components],
+        "scheduled_for": stamp(work.starts_at),
+        "scheduled_until": stamp(work.ends_at),
         "reminder_intervals": None,
     }
 

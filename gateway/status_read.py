@@ -29,8 +29,10 @@ from domain.public import (
     severity_state,
     visible_components,
 )
+from domain.public_maintenance import IMPACT, PublicMaintenance, in_maintenance
+from gateway.maintenance_read import MaintenanceView, maintenance_view
 from gateway.words import Words, page_locales, words
-from runtime.public import public_records
+from runtime.public import public_maintenances, public_records
 
 log = structlog.get_logger()
 
@@ -126,6 +128,12 @@ class StatusView(View):
     unresolved: tuple[IncidentView, ...]
     just_resolved: tuple[IncidentView, ...]
     incidents: tuple[IncidentView, ...]
+    maintenances: tuple[MaintenanceView, ...] = ()
+
+    @property
+    def planned(self) -> tuple[MaintenanceView, ...]:
+        """Planned work that is not over, the next first."""
+        return tuple(m for m in self.maintenances if not m.over)
 
 
 class StatusReader:
@@ -136,6 +144,7 @@ class StatusReader:
         self._viewed = deps.policy
         self.url = deps.public_url.rstrip("/")
         self.records = records or public_records(deps.engine)
+        self.works = public_maintenances(deps.engine)
         self._now = deps.now
         self._lock = asyncio.Lock()
         self._read_at: float | None = None
@@ -143,6 +152,7 @@ class StatusReader:
         self._news = 0
         self._current: tuple[PublicIncident, ...] = ()
         self._recent: tuple[PublicIncident, ...] = ()
+        self._planned: tuple[PublicMaintenance, ...] = ()
         self._views: dict[str, StatusView] = {}
         self._incidents: dict[tuple[str, str], IncidentView] = {}
 
@@ -160,6 +170,20 @@ class StatusReader:
         """Open incidents and those that ended within a day."""
         await self._refresh()
         return self._current
+
+    async def planned(self) -> tuple[PublicMaintenance, ...]:
+        """Planned work, the latest fifty, whether over or not."""
+        await self._refresh()
+        return self._planned
+
+    async def maintenance(self, id_: str, locale: str) -> MaintenanceView | None:
+        """One public maintenance, however old; the same object for as long as nothing changed."""
+        view = await self.status(locale)
+        for known in view.maintenances:
+            if known.id == id_:
+                return known
+        found = await self.works.one(id_)
+        return maintenance_view(found, locale, self.policy, self.url) if found else None
 
     async def status(self, locale: str) -> StatusView:
         """The whole page in one language; the same object for as long as nothing changed."""
@@ -207,20 +231,28 @@ class StatusReader:
             try:
                 current = await self.records.current(self._now() - STAYS_AFTER_END)
                 recent = (await self.records.page(RECENT)).incidents
+                planned = await self.works.latest()
             except SQLAlchemyError as error:
                 if age is None or age > STALE_SECONDS:
                     raise
                 log.warning("status_page_stale", age=round(age), error=type(error).__name__)
                 return
-            if (current, recent) != (self._current, self._recent):
-                self._current, self._recent = current, recent
+            if (current, recent, planned) != (self._current, self._recent, self._planned):
+                self._current, self._recent, self._planned = current, recent, planned
                 self._views, self._incidents = {}, {}
             self._read_at = time.monotonic()
             # What changed while it was read may not be in it.
             self._fresh_until = self._read_at + FRESH_SECONDS if news == self._news else 0.0
 
     def _status(self, locale: str) -> StatusView:
-        states = component_states(self.policy, self._current)
+        worked_on = in_maintenance(self._planned)
+        states = component_states(self.policy, self._current, worked_on)
+        worst = indicator(self.policy, self._current)
+        if worst == "none" and any(work.under_way for work in self._planned):
+            worst = IMPACT
+        planned = tuple(
+            maintenance_view(work, locale, self.policy, self.url) for work in self._planned
+        )
         seen = {i.id: self.view(i, locale) for i in (*self._current, *self._recent)}
         current = [seen[i.id] for i in self._current]
         touched: dict[str, datetime] = {}
@@ -247,12 +279,16 @@ class StatusReader:
             locale=locale,
             company=self.policy.company.name,
             url=self.url,
-            updated_at=max((i.updated_at for i in seen.values()), default=NOTHING_YET),
-            indicator=indicator(self.policy, self._current),
+            updated_at=max(
+                (*(i.updated_at for i in seen.values()), *(m.updated_at for m in planned)),
+                default=NOTHING_YET,
+            ),
+            indicator=worst,
             components=tuple(component(c) for c in self.policy.components if c.visible),
             unresolved=tuple(i for i in current if not i.ended),
             just_resolved=tuple(i for i in current if i.ended),
             incidents=tuple(seen[i.id] for i in self._recent),
+            maintenances=planned,
         )
 
     def view(self, incident: PublicIncident, locale: str) -> IncidentView:

@@ -33,6 +33,7 @@ class Words(BaseModel):
     page: dict[str, str]
     unsubscribe: dict[str, str]
     banner: dict[str, str]
+    maintenance: dict[str, str]
     demo: dict[str, str]
 
     def moment(self, at: datetime, *, exact: bool = False) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
@@ -11,13 +11,16 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.db.inbox import Inbox
+from adapters.db.maintenances import MaintenanceStore
 from adapters.db.policies import PolicyStore
 from adapters.db.reconcile import IncidentRecord, Records
 from domain.errors import NotFound
 from domain.incident import BroadcastDone, IncidentState, PostMortemState
+from domain.maintenance import is_maintenance
 from domain.message import Moment
 from domain.ports import BroadcastSpec
 from domain.signal import AlertBatch
+from runtime.maintenances import start_run
 from runtime.reconcile import Both, Finding, Kind, Run, Status
 from runtime.reconcile_records import RecordsRepair
 from workflows.messages import IncidentStart, PostMortemAnswer, PostMortemStart, TimelineLine
@@ -83,6 +86,8 @@ class Repair:
         if state is None and batch is None:
             return "nothing is known of it but its name: nothing was started"
         reporting = _reporting(record, both.runs)
+        if is_maintenance(record.id):
+            return await self._restart_work(record, reporting, both)
         lines = await self._records.lines(record.id)
         start = IncidentStart(
             incident_id=record.id,
@@ -112,6 +117,17 @@ class Repair:
             await self._records.mark_told(record.id, batch.watermark, self._clock())
             done += f"; {batch.received} alerts told again"
         return done
+
+    async def _restart_work(
+        self, record: IncidentRecord, reporting: Sequence[BroadcastSpec], both: Both
+    ) -> str:
+        """Planned work has a run of another type, which its own row knows how to start."""
+        store = MaintenanceStore(self._inbox.engine)
+        numbers = tuple(spec.n for spec in reporting)
+        await start_run(self._client, store, record.id, restored=True, broadcasting=numbers)
+        for spec in reporting:
+            await self._report(spec, both.runs)
+        return f"started again from step {record.steps}"
 
     async def _report(self, spec: BroadcastSpec, before: Mapping[str, Run]) -> None:
         """A message that came to its end when nobody was there to be told: told now."""

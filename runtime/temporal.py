@@ -24,6 +24,7 @@ PASSED_THROUGH = (
     "domain",
     "activities",
     "workflows.messages",
+    "workflows.maintenance_messages",
     "annotated_types",
     "pydantic",
     "pydantic_core",

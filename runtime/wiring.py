@@ -16,6 +16,7 @@ from activities.approval import ApprovalActivities, ChatDesk, StaffDesk
 from activities.credits import CreditActivities
 from activities.deliver import DeliverActivities
 from activities.draft import DraftActivities, DraftWriter
+from activities.maintenance import MaintenanceActivities
 from activities.postmortem import PostMortemActivities
 from activities.record import RecordActivities
 from activities.split import SplitActivities
@@ -29,6 +30,7 @@ from adapters.db.credits import CreditStore
 from adapters.db.drafts import DraftStore
 from adapters.db.engine import make_engine
 from adapters.db.incidents import IncidentStore
+from adapters.db.maintenances import MaintenanceStore
 from adapters.db.model_drafts import ModelDrafts
 from adapters.db.policies import PolicyStore
 from adapters.db.policies_in_force import PoliciesInForce
@@ -62,6 +64,7 @@ from runtime.temporal import sandbox_runner
 from workflows import names
 from workflows.broadcast import Broadcast
 from workflows.incident import Incident
+from workflows.maintenance import Maintenance
 from workflows.postmortem import PostMortem
 
 CONTENT = Path(__file__).parent.parent / "content"
@@ -71,7 +74,7 @@ Activity = Callable[..., Any]
 
 WORKFLOWS: Mapping[str, Sequence[type]] = {
     # Broadcasts that began before 0.3.0 go on where they began.
-    names.QUEUE_INCIDENTS: (Incident, PostMortem, Broadcast),
+    names.QUEUE_INCIDENTS: (Incident, PostMortem, Maintenance, Broadcast),
     names.QUEUE_DELIVERY: (Broadcast,),
 }
 
@@ -140,6 +143,9 @@ def build_steps(
         public_url,
         clock,
     )
+    maintenance = MaintenanceActivities(
+        MaintenanceStore(engine), record, audiences, policies, writer, public_url, clock
+    )
     deliver = DeliverActivities(
         sending_ledger(engine, senders),
         composer,
@@ -159,8 +165,13 @@ def build_steps(
                 credits.propose_credits,
                 SplitActivities(SplitStore(engine), policies, clock).open_split,
                 post_mortem.publish_post_mortem,
+                maintenance.record_maintenance,
             ],
-            names.QUEUE_DRAFTING: [draft.write_draft, post_mortem.draft_post_mortem],
+            names.QUEUE_DRAFTING: [
+                draft.write_draft,
+                post_mortem.draft_post_mortem,
+                maintenance.write_maintenance_draft,
+            ],
             names.QUEUE_DELIVERY: [
                 deliver.open_broadcast,
                 deliver.deliver,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from domain.maintenance import is_maintenance
+
 QUEUE_INCIDENTS = "incidents"
 QUEUE_DRAFTING = "drafting"
 QUEUE_DELIVERY = "delivery"
@@ -13,6 +15,7 @@ QUEUES = (QUEUE_INCIDENTS, QUEUE_DRAFTING, QUEUE_DELIVERY, QUEUE_HEALTH)
 INCIDENT = "Incident"
 BROADCAST = "Broadcast"
 POST_MORTEM = "PostMortem"
+MAINTENANCE = "Maintenance"
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,13 @@ SEARCH_ATTRIBUTES = (
 
 
 def incident_workflow_id(incident_id: str) -> str:
-    return f"incident/{incident_id}"
+    """The run behind a row of `incidents`: planned work is one of another type (PRODUCT 9)."""
+    kind = "maintenance" if is_maintenance(incident_id) else "incident"
+    return f"{kind}/{incident_id}"
 
 
 def broadcast_workflow_id(incident_id: str, n: int) -> str:
-    return f"incident/{incident_id}/broadcast/{n}"
+    return f"{incident_workflow_id(incident_id)}/broadcast/{n}"
 
 
 def post_mortem_workflow_id(incident_id: str) -> str:

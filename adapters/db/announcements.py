@@ -14,6 +14,7 @@ from adapters.db.cursors import read_cursor, write_cursor
 from adapters.db.link_models import MergedIncidentRow, MovedAccountRow
 from adapters.db.models import AnnouncementRow, AudienceMemberRow, AudienceRow, IncidentRow
 from domain.incident import Stage
+from domain.maintenance import ID_PREFIX
 from domain.message import Channel, Moment
 from domain.public import Announcement, AnnouncementText, IncidentPage, PublicIncident
 from domain.signal import Severity
@@ -27,6 +28,8 @@ _PUBLIC = and_(
     _ON_PAGE,
     IncidentRow.dry_run.is_(False),
     IncidentRow.stage.not_in([Stage.SUSPECTED.value, Stage.DISMISSED.value]),
+    # Planned work has pages of its own.
+    ~IncidentRow.id.startswith(ID_PREFIX, autoescape=True),
 )
 # A merged incident that has been overtaken by the one that goes on: nothing but a way there.
 _GOES_ON = aliased(IncidentRow)
@@ -177,7 +180,7 @@ async def _load(
             .limit(limit)
         )
     ).all()
-    said = await _announcements(conn, [row.id for row in incidents])
+    said = await said_of(conn, [row.id for row in incidents])
     return tuple(
         PublicIncident(
             id=row.id,
@@ -193,9 +196,10 @@ async def _load(
     )
 
 
-async def _announcements(
+async def said_of(
     conn: AsyncConnection, incident_ids: Sequence[str]
 ) -> dict[tuple[str, Channel], tuple[Announcement, ...]]:
+    """What was announced of each, by channel, oldest first."""
     rows = await conn.execute(
         select(AnnouncementRow.__table__)
         .where(AnnouncementRow.incident_id.in_(incident_ids))

@@ -18,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.db.freeze import STAFF
+from domain.maintenance import ID_PREFIX
 
 STATEMENT_MS = 1500
 MOST_OPEN = 10_000
@@ -32,7 +33,11 @@ _INBOX = text("""
            coalesce(extract(epoch FROM :now - min(received_at)), 0) AS seconds
     FROM signals WHERE relayed_at IS NULL AND incident_id IS NOT NULL
 """)
-_INCIDENTS = text("SELECT stage, severity, count(*) AS n FROM incidents WHERE open GROUP BY 1, 2")
+# Planned work is no incident, though a row of the same table.
+_INCIDENTS = text(f"""
+    SELECT stage, severity, count(*) AS n FROM incidents
+    WHERE open AND NOT starts_with(id, '{ID_PREFIX}') GROUP BY 1, 2
+""")
 _PROMISES = text("""
     SELECT count(*) AS open, count(*) FILTER (WHERE p.due < :now) AS overdue,
            coalesce(extract(epoch FROM :now - min(p.due) FILTER (WHERE p.due < :now)), 0) AS late,

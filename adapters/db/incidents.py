@@ -185,7 +185,7 @@ def columns(state: IncidentState, now: datetime) -> dict[str, Any]:
             "suggested": pending.suggested,
         }
     )
-    ended = state.stage in (Stage.CLOSED, Stage.DISMISSED, Stage.FALSE_ALARM)
+    ended = state.over
     return {
         "severity": state.severity,
         "stage": state.stage,

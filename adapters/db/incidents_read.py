@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.db.cursors import DEFAULT_LIMIT, Page, read_cursor, write_cursor
 from adapters.db.models import AccountRow, DraftRow, DraftTextRow, IncidentRow, TimelineRow
 from domain.errors import NotFound
+from domain.maintenance import ID_PREFIX
 from domain.message import DraftText, DraftVersion, Facts, Finding
 
 Utc = Annotated[datetime, AfterValidator(lambda instant: instant.astimezone(UTC))]
@@ -126,13 +127,16 @@ class IncidentsRead:
             # A JSON null is a value to PostgreSQL, so both are asked for.
             has_pending = func.coalesce(func.jsonb_typeof(IncidentRow.pending), "null") != "null"
             statement = statement.where(has_pending if waiting else ~has_pending)
+        if not waiting and not (prefix or "").startswith(ID_PREFIX):
+            # Planned work has a list of its own; what waits for a decision is one queue.
+            statement = statement.where(~IncidentRow.id.startswith(ID_PREFIX, autoescape=True))
         if prefix:
             statement = statement.where(IncidentRow.id.startswith(prefix, autoescape=True))
         if cursor:
             position = read_cursor(cursor, datetime, str)
             statement = statement.where(tuple_(*key) < tuple_(*position))
         rows = await self._rows(statement.limit(limit + 1))
-        items = tuple(_incident(row) for row in rows[:limit])
+        items = tuple(incident_view(row) for row in rows[:limit])
         more = len(rows) > limit
         return Page(
             items=items,
@@ -145,7 +149,7 @@ class IncidentsRead:
         rows = await self._rows(statement)
         if not rows:
             raise NotFound("there is no incident with this id")
-        return _incident(rows[0])
+        return incident_view(rows[0])
 
     async def timeline(
         self, incident_id: str, cursor: str | None = None, limit: int = DEFAULT_LIMIT
@@ -241,7 +245,7 @@ class IncidentsRead:
             return rows
 
 
-def _incident(row: Row[Any]) -> IncidentView:
+def incident_view(row: Row[Any]) -> IncidentView:
     values = row._asdict()
     size = AudienceSize(accounts=row.audience_accounts, recipients=row.audience_recipients)
     return IncidentView.model_validate(values | {"audience": size})

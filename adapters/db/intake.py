@@ -14,7 +14,7 @@ from adapters.db.gathered import Gathered
 from adapters.db.ids import new_id
 from adapters.db.inbox import Inbox
 from adapters.db.models import IncidentRow, SignalRow
-from adapters.db.placement import Arrival, Circumstances, MustLock
+from adapters.db.placement import HUMAN, Arrival, Circumstances, MustLock
 from adapters.db.placement_sql import LOCK, close_fingerprints, look, write
 from adapters.db.signal_rows import Accepted, store, stored_deliveries
 from domain.classification import classify_signal, map_regions
@@ -23,7 +23,6 @@ from domain.grouping import reach
 from domain.policy import Policy
 from domain.signal import Severity, Signal, SignalStatus
 
-HUMAN = "human"
 ATTEMPTS = 5
 # Alerts in one transaction: enough for a storm, few enough that the first does not wait long.
 MAX_TOGETHER = 64

@@ -6,11 +6,11 @@ from sqlalchemy import text
 
 from adapters.db.driver import for_driver
 from adapters.db.freeze import SUPERSEDED
-from domain.incident import Stage
+from domain.incident import OVER, Stage
 from domain.message import CLOSING, Moment
 
 # An incident in one of these stages has been ended: older words must not go out any more.
-ENDED = [s.value for s in (Stage.RESOLVED, Stage.CLOSED, Stage.DISMISSED, Stage.FALSE_ALARM)]
+ENDED = [s.value for s in OVER | {Stage.RESOLVED}]
 LASTING = [m.value for m in CLOSING | {Moment.POST_MORTEM}]
 
 OPEN = text(

@@ -17,6 +17,7 @@ from adapters.db.models import (
     PromiseRow,
     TimelineRow,
 )
+from domain.maintenance import ID_PREFIX
 
 MeasureState = Literal["recorded", "pending", "not_applicable", "invalid"]
 # What people at the company receive, and what only stands somewhere, notifies no customer.
@@ -44,7 +45,11 @@ class Measures:
         self, since: datetime | None = None, until: datetime | None = None
     ) -> dict[str, Measure]:
         """Every measure by name; times are medians."""
-        period: list[ColumnElement[bool]] = [IncidentRow.dry_run.is_(False)]
+        period: list[ColumnElement[bool]] = [
+            IncidentRow.dry_run.is_(False),
+            # Planned work is no incident.
+            ~IncidentRow.id.startswith(ID_PREFIX, autoescape=True),
+        ]
         if since is not None:
             period.append(IncidentRow.opened_at >= since)
         if until is not None:

@@ -13,9 +13,12 @@ from adapters.db.ids import new_id
 from domain.classification import SignalClass
 from domain.grouping import OpenIncident, accepts_refire, choose, joins
 from domain.incident import Stage
+from domain.maintenance import is_maintenance
+from domain.maintenance_window import Window, window_for
 from domain.policy import Policy
 from domain.signal import Signal, SignalStatus
 
+HUMAN = "human"
 # A storm must not write the same row a thousand times; grouping counts in minutes.
 TOUCH_EVERY = timedelta(seconds=5)
 # Incidents that one alert makes one; what is left is related by the next.
@@ -102,6 +105,7 @@ class Scene:
     over: set[str]
     candidates: set[str]
     locked: bool = False
+    windows: tuple[Window, ...] = ()
     # Changes: what `placement_sql.write` has to write.
     opened: dict[str, Arrival] = field(default_factory=dict)
     stale: set[str] = field(default_factory=set)
@@ -119,7 +123,11 @@ class Scene:
                 return Place("ignored")
             self._take(arrival, owner.incident_id)
             return Place("resolved", owner.incident_id)
-        if owner and is_open:
+        window = self._window(arrival)
+        if window is not None and not (owner and is_open and not is_maintenance(owner.incident_id)):
+            self._take(arrival, window.id)
+            return Place("folded", window.id)
+        if owner and is_open and not is_maintenance(owner.incident_id):
             home = self.incidents[owner.incident_id]
             if accepts_refire(home, about.policy, about.now):
                 self._take(arrival, home.id)
@@ -156,6 +164,14 @@ class Scene:
         fitting.sort(key=lambda i: (i.stage is Stage.SUSPECTED, i.opened_at, i.id))
         return fitting[0], tuple(one.id for one in fitting[1:][:MOST_RELATED])
 
+    def _window(self, arrival: Arrival) -> Window | None:
+        """The planned work that explains the alert; a human's own report stands for itself."""
+        about = arrival.about
+        if not self.windows or about.separate or arrival.signal.source == HUMAN:
+            return None
+        open_ = [w for w in self.windows if not w.dry_run or about.dry_run]
+        return window_for(open_, arrival.known, about.policy, about.now)
+
     def homeless(self, arrivals: Iterable[Arrival]) -> list[Arrival]:
         """Those whose home has to be looked for among the open incidents."""
         return [a for a in arrivals if a.fires and not a.about.separate and not self._has_home(a)]
@@ -163,6 +179,8 @@ class Scene:
     def _has_home(self, arrival: Arrival) -> bool:
         owner = self.owners.get(arrival.fingerprint)
         if owner is None or owner.incident_id in self.over:
+            return False
+        if is_maintenance(owner.incident_id):
             return False
         home = self.incidents[owner.incident_id]
         return accepts_refire(home, arrival.about.policy, arrival.about.now)
@@ -174,8 +192,11 @@ class Scene:
         return [incident for incident in there if incident.dry_run is dry_run]
 
     def _leave(self, owner: Owner | None) -> None:
-        """The alert's incident is over: none of its fingerprints belongs to it any more."""
-        if owner is None:
+        """The alert's incident is over: none of its fingerprints belongs to it any more.
+
+        Planned work keeps the others: this alert alone is worse than what it explains.
+        """
+        if owner is None or is_maintenance(owner.incident_id):
             return
         self.stale.add(owner.incident_id)
         left = {p: o for p, o in self.owners.items() if o.incident_id == owner.incident_id}
@@ -215,9 +236,10 @@ class Scene:
             new = Owner(None, incident_id, arrival.fires, now)
             self.owners[arrival.fingerprint] = self.added[arrival.fingerprint] = new
             return
-        if owner.firing == arrival.fires and now - owner.last_seen_at < TOUCH_EVERY:
+        same = owner.firing == arrival.fires and owner.incident_id == incident_id
+        if same and now - owner.last_seen_at < TOUCH_EVERY:
             return
-        changed = replace(owner, firing=arrival.fires, last_seen_at=now)
+        changed = replace(owner, incident_id=incident_id, firing=arrival.fires, last_seen_at=now)
         self.owners[arrival.fingerprint] = changed
         if changed.alert_id is None:
             self.added[arrival.fingerprint] = changed

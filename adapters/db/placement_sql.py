@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from adapters.db.placement import Arrival, Owner, Scene
 from domain.classification import plausible_start
 from domain.grouping import OpenIncident
+from domain.maintenance_window import Window
 
 TITLE_LENGTH = 300
 MAX_CANDIDATES = 200
@@ -45,6 +46,19 @@ _CANDIDATES = text(f"""
         ORDER BY i.last_alert_at DESC LIMIT :most) i
 """)
 
+# Planned work that is under way, or whose time has come: few rows, whatever was ever planned.
+_WINDOWS = text("""
+    SELECT json_agg(w) AS windows FROM (
+        SELECT m.id, m.impact, m.starts_at, m.ends_at, i.stage, i.dry_run, i.components, i.regions
+        FROM maintenances m JOIN incidents i ON i.id = m.id
+        WHERE i.open AND m.starts_at <= CAST(:now AS timestamptz) ORDER BY m.starts_at, m.id) w
+""")
+
+_THESE = text(f"""
+    SELECT json_agg(i) AS incidents FROM (
+        SELECT {_INCIDENT} FROM incidents i WHERE i.id = ANY(CAST(:ids AS text[]))) i
+""")
+
 _CLOSE = text("UPDATE alerts SET open = false WHERE incident_id = ANY(:incidents) AND open")
 
 _OPEN = text("""
@@ -66,9 +80,10 @@ _ADD = text("""
 """)
 
 _SEEN = text("""
-    UPDATE alerts a SET firing = n.firing, last_seen_at = n.last_seen_at
+    UPDATE alerts a SET firing = n.firing, last_seen_at = n.last_seen_at,
+        incident_id = n.incident_id
     FROM json_to_recordset(CAST(:rows AS json)) AS n (alert_id bigint, firing boolean,
-        last_seen_at timestamptz)
+        last_seen_at timestamptz, incident_id text)
     WHERE a.id = n.alert_id
 """)
 
@@ -91,6 +106,7 @@ async def look(conn: AsyncConnection, arrivals: Sequence[Arrival], *, locked: bo
         candidates=set(),
         locked=locked,
     )
+    await _look_at_windows(conn, scene, arrivals)
     homeless = scene.homeless(arrivals)
     kinds = {arrival.known.components for arrival in homeless if arrival.known.components}
     if kinds:
@@ -100,6 +116,21 @@ async def look(conn: AsyncConnection, arrivals: Sequence[Arrival], *, locked: bo
             scene.incidents.setdefault(item["id"], _incident(item))
             scene.candidates.add(item["id"])
     return scene
+
+
+async def _look_at_windows(
+    conn: AsyncConnection, scene: Scene, arrivals: Sequence[Arrival]
+) -> None:
+    """The windows that alerts may fold into; not asked for where the policy plans none."""
+    if all(a.about.policy.maintenance is None for a in arrivals):
+        return
+    now = max(arrival.about.now for arrival in arrivals)
+    found = await conn.scalar(_WINDOWS, {"now": now}) or ()
+    scene.windows = tuple(Window.model_validate(item) for item in found)
+    missing = sorted({w.id for w in scene.windows} - scene.incidents.keys())
+    if missing:
+        for item in await conn.scalar(_THESE, {"ids": missing}) or ():
+            scene.incidents[item["id"]] = _incident(item)
 
 
 async def write(conn: AsyncConnection, scene: Scene) -> None:

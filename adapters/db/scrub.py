@@ -25,7 +25,16 @@ _UNTOUCHED = frozenset(
 _LEDGER_COLUMNS = frozenset({"reason", "provider_id"})
 # They name staff: a customer of the same name is somebody else.
 _STAFF = frozenset(
-    {"actor", "author", "decided_by", "published_by", "changed_by", "opened_by", "allowed_by"}
+    {
+        "actor",
+        "author",
+        "decided_by",
+        "published_by",
+        "changed_by",
+        "opened_by",
+        "allowed_by",
+        "assignee",
+    }
 )
 _NAMESAKES = frozenset({"contacts", "accounts", "tokens", "deliveries", "switches"})
 

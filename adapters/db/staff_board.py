@@ -20,6 +20,7 @@ from domain.card import CONFIRM, Case, Closing, Ended, Nudge, NudgeKind, Place, 
 from domain.casework import Asked, asked
 from domain.errors import NotFound
 from domain.incident import ACTIVE, IncidentState
+from domain.maintenance import is_maintenance
 from domain.message import Moment
 
 NUDGES = get_args(NudgeKind)
@@ -88,6 +89,7 @@ class StaffBoard:
             state = IncidentState.model_validate(row.state)
             waiting = state.pending.draft if state.pending else None
             watched = state.pending or state.promise or state.stage in ACTIVE
+            watched = watched or is_maintenance(incident_id)
             nudges = await _nudges(conn, incident_id) if watched else ()
             ended = await _ended(conn, incident_id, shown, waiting)
             closing = await _closing(conn, incident_id) if CONFIRM in shown else None

@@ -345,7 +345,8 @@ def find(client: httpx2.Client, reference: str) -> dict[str, Any]:
     if reference == "latest":
         query["limit"] = 1
     elif reference.isascii() and reference.replace("_", "").isalnum():
-        query["prefix"] = reference if reference.startswith("inc_") else f"inc_{reference}"
+        known = reference.startswith(("inc_", "mnt_"))
+        query["prefix"] = reference if known else f"inc_{reference}"
     else:
         usage(f"{reference!r} is not an incident: give an id, its beginning, or `latest`")
     items: list[dict[str, Any]] = call(client, "GET", "/api/incidents", params=query)["items"]

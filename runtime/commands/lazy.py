@@ -31,6 +31,7 @@ COMMANDS = {
     "post-mortem": Entry("post_mortem", "Read post-mortems, state what only humans know."),
     "credits": Entry("credits", "SLA credits: what is owed, with the working, and who grants it."),
     "gallery": Entry("gallery", "Everything that can be said, as pages to look through."),
+    "maintenance": Entry("maintenance", "Plan work, and tell customers of it."),
     "sends": Entry("sends", "The kill switch: nothing leaves, nothing is lost."),
     "reconcile": Entry("reconcile", "Compare PostgreSQL and Temporal after a loss, and repair."),
     "customers": Entry("customers", "Import customers, see whom an incident would reach."),

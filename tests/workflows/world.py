@@ -40,6 +40,7 @@ from runtime.wiring import Steps, build_steps, build_workers
 from workflows import names
 from workflows.broadcast import Broadcast
 from workflows.incident import Incident
+from workflows.maintenance import Maintenance
 from workflows.messages import DecideInput, DecideResult, IncidentStart, PendingView, StatusView
 from workflows.postmortem import PostMortem
 
@@ -340,7 +341,7 @@ async def replayed(client: Client, workflow_id: str) -> None:
 async def replay(history: WorkflowHistory, runner: WorkflowRunner | None = None) -> None:
     """Play a history on the code as it is; raises where the two disagree."""
     replayer = Replayer(
-        workflows=[Incident, Broadcast, PostMortem],
+        workflows=[Incident, Broadcast, PostMortem, Maintenance],
         workflow_runner=runner or sandbox_runner(),
         data_converter=pydantic_data_converter,
     )

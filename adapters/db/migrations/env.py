@@ -12,6 +12,7 @@ import adapters.db.credit_models
 # These tables stand in files of their own; importing them adds them to `Base`.
 import adapters.db.erasure_models
 import adapters.db.link_models
+import adapters.db.maintenance_models
 import adapters.db.model_drafts
 import adapters.db.policy_models
 import adapters.db.post_mortem_models
