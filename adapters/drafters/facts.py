@@ -109,6 +109,7 @@ class FactWords:
 
     def variables(self) -> dict[str, object]:
         """Everything a template may name; unknown facts are empty, never undefined."""
+        roomy = self._brevity.note_chars >= _ROOMY
         return self._steady | {
             "channel": self.channel,
             "components": self.components(),
@@ -116,8 +117,11 @@ class FactWords:
             "affected": self.affected(),
             "regions": self.regions(),
             "impacts": self.impacts(),
-            "room": self._brevity.note_chars >= _ROOMY,
+            "room": roomy,
             "note": self.note,
+            # What to expect of a maintenance outlasts everything but the times in a short text; a
+            # post on social media has the least room.
+            "says_impact": roomy or (self.names_components and self.channel != "social"),
             "whole": self.whole,
             "told": self.told,
             "time": self.time,

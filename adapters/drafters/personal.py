@@ -12,7 +12,8 @@ from domain.policy import Policy
 from domain.tokens import sign
 
 UNSUBSCRIBE = "unsubscribe"
-# What the token behind `links["object"]` is for: `m` is the maintenance, `c` and `a` who objects.
+# What the token behind `links["object"]` is for: `m` is the maintenance, `c` the contact that
+# objects, or `a` the account where a channel belongs to one as a whole.
 OBJECTION = "objection"
 _ABOUT_MAINTENANCE = frozenset(m for m in Moment if m.startswith("maintenance"))
 _KEY = re.compile(r"[\w-]+")
@@ -62,8 +63,8 @@ class Personal:
     def objection_url(self, facts: Facts, recipient: Recipient) -> str:
         """Where this recipient can object to a maintenance; empty where nobody can."""
         base = facts.links.get("object", "")
-        who = {"c": recipient.contact_id, "a": recipient.account_id}
-        known = {key: value for key, value in who.items() if value}
-        if not base or not known:
+        if not base or not (recipient.contact_id or recipient.account_id):
             return base
-        return f"{base}/{sign(self._secret, OBJECTION, {'m': facts.incident_id} | known)}"
+        # The contact tells the account; a shorter link is easier on a phone.
+        who = {"c": recipient.contact_id} if recipient.contact_id else {"a": recipient.account_id}
+        return f"{base}/{sign(self._secret, OBJECTION, {'m': facts.incident_id} | who)}"
