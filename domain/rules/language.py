@@ -72,6 +72,9 @@ def right_language(p: Passage) -> Iterator[Finding]:
         yield p.finding("language", strange.start(), strange[0], said)
         return
     masks = Counter(mask for _, mask in p.small_words)
+    bit = 1 << list(p.lists.tone.stop_words).index(own)
+    if sum(n for mask, n in masks.items() if not mask & bit) < _ENOUGH:
+        return
     for other in stop_words:
         # Neighbours such as French and Italian share small words: those prove nothing.
         mine, theirs = apart(masks, p, own, other)
@@ -98,14 +101,23 @@ def _kana(p: Passage, text: str, own: str) -> int:
 
 def _wrong_script(text: str, own_words: Sequence[str]) -> bool:
     """Whether the letters are not those of the language whose small words are given."""
-    letters = sum(map(len, _WORD.findall(text)))
+    if _in_kana(own_words):
+        return _KANA.search(text) is None and _letters(text) >= _MANY_LETTERS
+    if text.isascii() or not _in_latin(tuple(own_words)):
+        return False
+    letters = _letters(text)
     if letters < _MANY_LETTERS:
         return False
-    if _in_kana(own_words):
-        return _KANA.search(text) is None
-    if any(_NOT_LATIN.search(w) for w in own_words):
-        return False
     return len(_NOT_LATIN.findall(text)) * 2 > letters
+
+
+def _letters(text: str) -> int:
+    return sum(map(len, _WORD.findall(text)))
+
+
+@lru_cache(maxsize=64)
+def _in_latin(listed: tuple[str, ...]) -> bool:
+    return not any(_NOT_LATIN.search(w) for w in listed)
 
 
 def _reads_japanese(text: str) -> bool:

@@ -35,14 +35,6 @@ class Reading:
         """Where each word begins, and the word in small letters."""
         return [(m.start(), m[0]) for m in _WORD.finditer(self.folded)]
 
-    @cached_property
-    def starts(self) -> dict[str, list[int]]:
-        """Where words begin, by their first letters."""
-        out: dict[str, list[int]] = {}
-        for at, word in self.words:
-            out.setdefault(word[:KEY], []).append(at)
-        return out
-
 
 class Lexicon:
     """Named lists of phrases. `cased` ones are found only as they are written."""

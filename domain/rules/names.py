@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from domain.message import Finding
+from domain.rules.advice import is_advice
 from domain.rules.base import Passage, blank_spans, blank_words, find_names
 from domain.rules.lexicon import Span
 from domain.rules.phrases import SPACELESS, fold
@@ -40,7 +41,8 @@ def components(p: Passage) -> Iterator[Finding]:
         while start >= 0:
             end = start + len(name)
             if _stands_alone(text, start, end) and _is_name(text, start, name):
-                if not _works(p, start) and not _is_word(p, name, start):
+                harmless = _works(p, start) or _is_word(p, name, start) or _is_offered(p, start)
+                if not harmless:
                     yield p.finding("component", start, name, f"affected are: {named}")
                 text = blank_spans(text, [(start, end)])
             start = text.find(name, end)
@@ -182,6 +184,14 @@ def _surnames(listed: tuple[str, ...]) -> re.Pattern[str] | None:
     busy = "(?=[がは][^。\n]{0,20}(?:担当|対応|調査|責任|指揮))"
     role = "(?:担当|責任者|エンジニア|部長|社長|課長|サポート|窓口|当直|技術部)の?"
     return re.compile(rf"(?:{joined})(?:{edge}|{rest})|{role}(?:{joined})|(?:{joined}){busy}")
+
+
+def _is_offered(p: Passage, at: int) -> bool:
+    """Whether readers are advised to use a thing, and nothing is said to fail."""
+    sentence = p.sentence_at(at)
+    return (
+        sentence is not None and not any(p.within("failing", *sentence)) and is_advice(p, sentence)
+    )
 
 
 def _is_word(p: Passage, name: str, at: int) -> bool:

@@ -94,9 +94,8 @@ def said(reading: Reading, language: str) -> Iterator[Said]:
     if grammar is None:
         return
     begins = _BEGINS[language]
-    keys = [k for k in reading.starts if begins[k]]
     pattern, end = _pattern(language), 0
-    for at in sorted(at for key in keys for at in reading.starts[key]):
+    for at in (at for at, word in reading.words if begins[word[:KEY]]):
         m = pattern.match(reading.folded, at) if at >= end else None
         if m is None or m[0] in grammar.never_alone or _PERCENT.search(reading.folded, 0, at):
             continue

@@ -30,10 +30,10 @@ def _fails(p: Passage, at: int) -> bool:
     sentence = p.sentence_at(at)
     if sentence is None or any(p.within("unaffected", *sentence)):
         return False
+    if is_advice(p, sentence):
+        return False
     clause = clause_at(p, sentence, at)
-    if any(p.within("likewise", *clause)):
-        return True
-    return any(p.within("failing", *clause)) and not is_advice(p, sentence)
+    return any(p.within("failing", *clause)) or any(p.within("likewise", *clause))
 
 
 def _is_noted(p: Passage, start: int, end: int) -> bool:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 from domain.message import Finding
+from domain.rules.advice import is_advice
 from domain.rules.base import Passage
 from domain.rules.known import close
 from domain.rules.lexicon import KEY
@@ -25,7 +26,7 @@ def lengths(p: Passage) -> Iterator[Finding]:
         return
     # Whole numbers in words are read as such; "anderthalb" and what else a language has are listed.
     counts = {key(c): v for c, v in span.counts.items() if v > 1 and v != int(v)}
-    if not p.reading.starts.keys() & _first_letters(tuple(counts)):
+    if _first_letters(tuple(counts)).isdisjoint(w[:KEY] for _, w in p.reading.words):
         return
     long = {key(u): d for u, d in span.units.items() if d >= timedelta(hours=1)}
     notes = fold("\n".join(p.notes))
@@ -61,7 +62,7 @@ def days(p: Passage) -> Iterator[Finding]:
     notes = fold("\n".join(p.notes))
     found: list[tuple[int, int]] = []
     if not _is_over_night(instants):
-        found += p.spans("yesterday")
+        found += [s for s in p.spans("yesterday") if not _is_advised(p, s[0])]
     for start, end in p.spans("hours"):
         hour, minute = map(
             int, p.lists.tone.hours[" ".join(p.folded[start:end].split())].split(":")
@@ -82,6 +83,12 @@ def days(p: Passage) -> Iterator[Finding]:
     for start, end in found:
         if p.folded[start:end] not in notes:
             yield p.finding("time", start, p.words[start:end], use(p))
+
+
+def _is_advised(p: Passage, at: int) -> bool:
+    """Whether the sentence is advice: "open the dashboard to see yesterday's figures"."""
+    sentence = p.sentence_at(at)
+    return sentence is not None and is_advice(p, sentence)
 
 
 def _weekdays(p: Passage) -> Iterator[tuple[tuple[int, int], int]]:
