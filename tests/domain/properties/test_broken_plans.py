@@ -10,9 +10,9 @@ from datetime import datetime
 import pytest
 
 import domain.plan as planning
-from domain import plan_alerts, plan_messages, refusals
+from domain import plan_alerts, refusals
 from domain.errors import Refused
-from domain.incident import Action, Decided, Drafted, Edited, IncidentState, SettlePromise
+from domain.incident import Action, Decided, Drafted, Edited, IncidentState, Pending, SettlePromise
 from domain.message import Channel, Moment
 from domain.plan_messages import on_drafted
 from domain.policy import Policy
@@ -83,17 +83,15 @@ def an_alert_does_not_take_back_the_end(patch: pytest.MonkeyPatch) -> None:
 
 
 def holding_lines_go_out_twice(patch: pytest.MonkeyPatch) -> None:
-    """The answer to a holding line is taken up once more."""
-    original = plan_messages._holding_line
+    """What keeps a promise while nobody acts is sent once more."""
+    original = Step.broadcast
 
-    def holding_line(step: Step, event: Drafted) -> None:
-        waiting = step.state.holding
-        original(step, event)
-        if step.state.holding is None:
-            step.set(holding=waiting)
-            original(step, event)
+    def broadcast(step: Step, pending: Pending, channels: tuple[Channel, ...], by: str) -> None:
+        original(step, pending, channels, by)
+        if by.startswith("policy: holding line"):
+            original(step, pending, channels, by)
 
-    patch.setattr(plan_messages, "_holding_line", holding_line)
+    patch.setattr(Step, "broadcast", broadcast)
 
 
 def a_stale_decision_is_accepted(patch: pytest.MonkeyPatch) -> None:
@@ -114,7 +112,7 @@ def every_gate_stands_open(patch: pytest.MonkeyPatch) -> None:
     """What policy wants approved goes out at once."""
 
     def split(
-        step: Step, moment: Moment, channels: tuple[Channel, ...], holding: bool
+        step: Step, moment: Moment, channels: tuple[Channel, ...], *rest: object, **more: object
     ) -> tuple[tuple[Channel, ...], tuple[Channel, ...]]:
         return channels, ()
 
