@@ -42,7 +42,7 @@ def duties_of(step: Step) -> Duties | None:
 def on_acknowledged(step: Step, event: Acknowledged) -> None:
     """It says no more than that a human acted, which the duties note of every act; where there
     are none it is noted here."""
-    if duties_of(step) is None:
+    if duties_of(step) is None and step.state.acknowledged_at is None:
         _acknowledge(step, event.by)
 
 
@@ -61,7 +61,8 @@ def keep_response(step: Step, before: IncidentState, event: Event) -> None:
             _count(step, duties, before)
     if isinstance(event, _BY_HUMANS) and acted and step.state.acknowledged_at is None:
         _acknowledge(step, event.by)
-    if confirmed and step.state.acknowledged_at is not None and duties.engage_within is not None:
+    early = confirmed and before.acknowledged_at is not None
+    if early and duties.engage_within is not None:
         step.note("target_met", target=RESPONSE)
         step.disarm(TimerKind.ENGAGE)
     if step.state.stage not in ACTIVE:

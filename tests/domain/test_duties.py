@@ -14,6 +14,7 @@ from domain.incident import (
     Decided,
     FactsStated,
     HandedOver,
+    ImpactConfirmed,
     OpenWarRoom,
     ProposeCredits,
     ResolveRequested,
@@ -113,6 +114,14 @@ def test_a_refused_command_is_no_response(policy: Policy, now: datetime) -> None
 
 
 def test_whoever_confirms_has_responded(policy: Policy, now: datetime) -> None:
+    story = critical(policy, now, confirms=False)
+    story.pass_time(HOUR)
+    story.command(ImpactConfirmed(by="ada"))
+    assert [d["target"] for d in told(story, "target_met")] == ["response"]
+    assert TimerKind.ENGAGE not in story.state.timers
+
+
+def test_whoever_acted_on_the_suspicion_has_responded(policy: Policy, now: datetime) -> None:
     story = critical(policy, now, confirms=False)
     story.command(Acknowledged(by="ada"))
     story.tell(AlertsReceived(batch=batch(2, severity=Severity.P1)))

@@ -34,6 +34,7 @@ from gateway.deps import Deps
 from gateway.limits import Correlation
 from runtime.relay import Relay, TemporalLink
 from workflows.messages import (
+    AcknowledgeInput,
     ChangeSeverityInput,
     CommandResult,
     ConfirmInput,
@@ -120,6 +121,10 @@ class StandIn:
     @workflow.update
     async def resolve(self, given: ResolveInput) -> CommandResult:
         return self._done("resolve")
+
+    @workflow.update
+    async def acknowledge(self, given: AcknowledgeInput) -> CommandResult:
+        return self._done("acknowledge")
 
     @workflow.update
     async def mark_false_alarm(self, given: FalseAlarmInput) -> CommandResult:

@@ -18,7 +18,8 @@ from tests.gateway.staff_kit import ROLES, Kit, make_incident, staff_kit
 READ = ("/api/incidents", *(f"/api/incidents/ID{tail}" for tail in (
     "", "/timeline", "/audience", "/drafts", "/deliveries", "/deliveries?summary=1")),
     "/api/analytics", "/console", "/console/incidents/ID")  # fmt: skip
-COMMANDS = ("updates", "severity", "confirm", "dismiss", "resolve", "false-alarm", "draft-check")
+COMMANDS = ("updates", "severity", "confirm", "dismiss", "resolve", "false-alarm", "draft-check",
+            "acknowledge")  # fmt: skip
 RESPOND = tuple(f"/api/incidents/ID/{name}" for name in COMMANDS)
 APPROVE = ("/api/incidents/ID/decision", "/api/sends/pause", "/api/sends/resume")
 ALLOWED: dict[tuple[str, str], set[str]] = {

@@ -71,6 +71,7 @@ async def test_every_command_reaches_the_workflow_and_the_audit_log(kit: Kit) ->
         ("updates", {"message": message, "stage": "identified"}),
         ("severity", {"severity": "P1", "reason": "worse"}),
         ("confirm", {"components": ["payments"], "regions": ["eu"]}),
+        ("acknowledge", None),
         ("dismiss", None),
         ("resolve", {"message": "It works again."}),
         ("false-alarm", None),
@@ -80,8 +81,8 @@ async def test_every_command_reaches_the_workflow_and_the_audit_log(kit: Kit) ->
         assert done.json()["severity"] == "P2"
     seen = await kit.seen(incident_id)
     assert [line.split()[0] for line in seen] == [
-        "post_update", "change_severity", "confirm_impact", "dismiss", "resolve",
-        "mark_false_alarm",
+        "post_update", "change_severity", "confirm_impact", "acknowledge", "dismiss",
+        "resolve", "mark_false_alarm",
     ]  # fmt: skip
     note, stage = seen[0].split()[1:]
     async with kit.deps.engine.connect() as conn:
@@ -89,7 +90,7 @@ async def test_every_command_reaches_the_workflow_and_the_audit_log(kit: Kit) ->
         assert kept.scalar_one() == message and stage == "identified"
         kinds = await conn.execute(text("SELECT body FROM audit_log WHERE kind = 'command'"))
         bodies = kinds.scalars().all()
-    assert len(bodies) == 6
+    assert len(bodies) == 7
     assert message not in str(bodies)
     assert message not in str(seen)
 

@@ -18,7 +18,8 @@ NEEDS_GATEWAY = (
     ["incident", "list"],
     ["incident", "start", "Payments fail"],
     *(["incident", name, "latest"] for name in (
-        "show", "timeline", "confirm", "dismiss", "resolve", "false-alarm", "preview")),
+        "show", "timeline", "acknowledge", "confirm", "dismiss", "resolve", "false-alarm",
+        "preview")),
     ["incident", "update", "latest", "--message", "x"],
     ["incident", "severity", "latest", "P1"],
     ["approve", "latest"],
