@@ -162,7 +162,9 @@ class Play:
             at = state.opened_at + assumed.confirm_after
             found.append((at, 0, ImpactConfirmed(by=by)))
         pending = state.pending
-        if pending is not None and assumed.approve_after is not None:
+        # A suggestion asks nobody to decide: humans are silent, and the holding line goes.
+        asked = pending is not None and not pending.suggested
+        if pending is not None and asked and assumed.approve_after is not None:
             given = len(pending.approvals)
             at = pending.asked_at + assumed.approve_after * (given + 1)
             by = self._approver(given)
