@@ -51,8 +51,12 @@ def write_what_is_outdated_anew(step: Step) -> None:
         note_id = pending.note_id if pending.moment in CLOSING else None
         stage = pending.stage if pending.moment in CLOSING else None
         step.note("draft_outdated", version=pending.draft, moment=pending.moment)
-        step.draft(pending.moment, note_id=note_id, stage=stage, channels=pending.channels)
-    for field in ("drafting", "holding"):
+        if pending.suggested:
+            step.drop_suggestion()
+            step.suggest_update()
+        else:
+            step.draft(pending.moment, note_id=note_id, stage=stage, channels=pending.channels)
+    for field in ("drafting", "holding", "suggesting", "executive"):
         draft: Draft | None = getattr(step.state, field)
         if draft is not None and _at_another_stage(state, draft):
             step.set(**{field: step.again(draft)})
