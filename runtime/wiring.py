@@ -25,6 +25,7 @@ from adapters.db.audiences import AudienceStore
 from adapters.db.drafts import DraftStore
 from adapters.db.engine import make_engine
 from adapters.db.incidents import IncidentStore
+from adapters.db.incidents_read import IncidentsRead
 from adapters.db.model_drafts import ModelDrafts
 from adapters.db.policies import PolicyStore
 from adapters.db.post_mortems import PostMortemStore
@@ -107,7 +108,8 @@ def build_steps(
     composer = Composer(policy, public_url, secret=secret, content_dir=CONTENT, clock=clock)
     record = RecordActivities(records, policies, Catalog(CONTENT), desk is not None)
     target = TargetActivities(audiences, policies, clock)
-    writer = DraftWriter(drafts, TemplateDrafter(CONTENT), validate_draft, clock, model)
+    named = IncidentsRead(engine).customers_named
+    writer = DraftWriter(drafts, TemplateDrafter(CONTENT), validate_draft, clock, model, named)
     draft = DraftActivities(records, audiences, policies, writer, public_url, clock)
     post_mortem = PostMortemActivities(
         PostMortemStore(engine),
