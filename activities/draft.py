@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
+from domain.edits import distinct_lines
 from domain.facts import (
     audience_rule,
     build_facts,
@@ -31,7 +32,12 @@ from domain.ports import (
     Policies,
 )
 
-Validate = Callable[[DraftVersion, Policy], Sequence[Finding]]
+# The findings of a version; the last are names of customers that stand in it.
+Validate = Callable[[DraftVersion, Policy, Sequence[str]], Sequence[Finding]]
+# The names of customers that occur in a text.
+CustomersNamed = Callable[[str], Awaitable[Sequence[str]]]
+# What the facts hold of the incident itself under this key is no sentence of a human.
+_STAGE = "previous_stage"
 
 
 class DraftInput(BaseModel):
@@ -93,7 +99,8 @@ class ModelDrafter(Protocol):
 class DraftWriter:
     """Facts in, one validated and stored version out.
 
-    With a `model` its texts replace the templates' where they pass every check in time.
+    With a `model` its texts replace the templates' where they pass every check in time. Templates
+    name no customers: `named` is asked of what a human or a model wrote only.
     """
 
     def __init__(
@@ -103,7 +110,9 @@ class DraftWriter:
         validate: Validate,
         clock: Clock,
         model: ModelDrafter | None = None,
+        named: CustomersNamed | None = None,
     ) -> None:
+        self._named = named
         self._drafts = drafts
         self._drafter = drafter
         self._validate = validate
@@ -148,8 +157,18 @@ class DraftWriter:
             author=author,
             created_at=self._clock(),
         )
-        checked = draft.model_copy(update={"findings": tuple(self._validate(draft, policy))})
+        others = await self._others(draft, by_template=author == self._drafter.name)
+        findings = tuple(self._validate(draft, policy, others))
+        checked = draft.model_copy(update={"findings": findings})
         return await self._drafts.save(checked, request, supersede=supersede)
+
+    async def _others(self, draft: DraftVersion, *, by_template: bool) -> Sequence[str]:
+        """Names of customers in what no template wrote; the search reads every account."""
+        written = [note for key, note in draft.facts.notes.items() if key != _STAGE]
+        if not by_template:
+            written.append(distinct_lines(draft.texts))
+        text = "\n".join(written).strip()
+        return await self._named(text) if self._named is not None and text else ()
 
 
 class DraftActivities:

@@ -30,6 +30,7 @@ from adapters.db.credits import CreditStore
 from adapters.db.drafts import DraftStore
 from adapters.db.engine import make_engine
 from adapters.db.incidents import IncidentStore
+from adapters.db.incidents_read import IncidentsRead
 from adapters.db.maintenances import MaintenanceStore
 from adapters.db.model_drafts import ModelDrafts
 from adapters.db.policies import PolicyStore
@@ -131,7 +132,8 @@ def build_steps(
     composer = Composer(policy, public_url, secret=secret, content_dir=CONTENT, clock=clock)
     record = RecordActivities(records, policies, Catalog(CONTENT), desk is not None)
     target = TargetActivities(audiences, policies, clock, TrustStore(engine))
-    writer = DraftWriter(drafts, TemplateDrafter(CONTENT), validate_draft, clock, model)
+    named = IncidentsRead(engine).customers_named
+    writer = DraftWriter(drafts, TemplateDrafter(CONTENT), validate_draft, clock, model, named)
     credits = CreditActivities(CreditStore(engine), policies, clock)
     draft = DraftActivities(records, audiences, policies, writer, public_url, clock)
     post_mortem = PostMortemActivities(

@@ -15,7 +15,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.draft import DraftInput
 from adapters.db.drafts import DraftStore
 from adapters.db.model_drafts import ModelDraftRow
-from adapters.db.models import DraftRow, IncidentRow, SignalRow
+from adapters.db.models import AccountRow, DraftRow, IncidentRow, NoteRow, SignalRow
 from adapters.db.notes import Notes
 from adapters.db.policies import PolicyStore
 from domain.incident import AudienceCount, Draft, Drafted, IncidentState, Stage
@@ -261,3 +261,30 @@ async def test_what_a_model_does_is_counted(
         ("forewarn_model_tokens", "written claude"): 2 * 1200,
         ("forewarn_provider_errors", "drafting permanent claude"): 2,
     }
+
+
+@pytest.mark.parametrize(("note", "rules"), [
+    ("Globex Corporation told us first.", {"customer_name"}),
+    ("Many of you told us.", set()),
+])  # fmt: skip
+async def test_a_customers_name_in_a_note_is_found_when_the_draft_is_written(
+    api: FakeClaude, steps: Steps, engine: AsyncEngine, policy: Policy, now: datetime,
+    note: str, rules: set[str],
+) -> None:  # fmt: skip
+    api.answer = lambda asked: failing(401, "authentication_error")
+    async with engine.begin() as conn:
+        await conn.execute(
+            insert(AccountRow).values(
+                id="acc_1", name="Globex Corporation", features=[], activity={}, regimes=[],
+                imported_at=now,
+            )
+        )  # fmt: skip
+        await conn.execute(
+            insert(NoteRow).values(
+                id="note_1", incident_id=INCIDENT, text=note, author="ada", created_at=now
+            )
+        )
+    drafted = await write(steps, policy, now, moment=Moment.UPDATE, number=2, note_id="note_1")
+    draft = await DraftStore(engine).load(INCIDENT, drafted.version)
+    assert {f.rule for f in draft.findings} == rules
+    assert drafted.invalid == bool(rules)

@@ -2,8 +2,9 @@
 
 Five sets. `tuned` and `held` were written beside the rules, and every third draft, `held`, is not
 looked at when they change. `blind`, in a folder of its own, was written by somebody who had not
-seen the rules, from the product's description alone; `second` and `third` by somebody who had not
-seen the words that they look for, or not written for them. All have been looked at since.
+seen the rules, from the product's description alone; `second` by somebody who had not seen the
+words that they look for; `third` afterwards, with new sentences for the letters of `second`. All
+have been looked at since.
 """
 
 from __future__ import annotations

@@ -44,7 +44,9 @@ def test_the_corpus_is_large_and_in_every_language() -> None:
     assert min(bad.values()) >= 25 and min(good.values()) >= 15
 
 
-@pytest.mark.parametrize(("which", "least"), [("held", 0.97), ("blind", 0.92)])
+@pytest.mark.parametrize(
+    ("which", "least"), [("held", 0.97), ("blind", 0.92), ("second", 0.95), ("third", 0.95)]
+)
 def test_nearly_all_bad_drafts_are_refused_and_nearly_no_good_one(
     policy: Policy, which: str, least: float
 ) -> None:
