@@ -15,7 +15,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from runtime.processes import free_port
-from tests.stack.running import ROOT, running
+from tests.stack.running import running
 
 PRIVATE = ("anna@one.example", "Anna Ärmel", "payments of Anna fail")
 STORY = {
@@ -92,7 +92,7 @@ def test_from_the_webhook_to_the_mail_in_one_trace_with_figures_and_a_heartbeat(
         outside() as seen,
         running(
             tmp_path,
-            ROOT / "content/policy/demo.yaml",
+            Path(__file__).parent / "one_decides_demo.yaml",
             OTEL_EXPORTER_OTLP_ENDPOINT=seen.url,
             OTEL_BSP_SCHEDULE_DELAY="200",
             FOREWARN_METRICS_ADDRESS=figures,
