@@ -208,9 +208,8 @@ def _example(key: str, facts: Facts, locale: str) -> str:
 
 def _house(policy: Policy, locale: str) -> dict[str, object]:
     """Who speaks, in which language, and which words customers do not use."""
-    listed = (policy.jargon.get("*", {}) | policy.jargon.get(locale, {})) | policy.tone.avoid.get(
-        locale, {}
-    )
+    jargon = policy.jargon.get("*", {}) | policy.jargon.get(locale, {})
+    listed = jargon | policy.tone.avoid.get(locale, {})
     return {
         "company": policy.company.name,
         "language": Locale.parse(locale.replace("-", "_")).get_display_name("en"),

@@ -69,14 +69,23 @@ class TemplateDrafter:
             for locale in locales
         }
         read = {channel: request.locales_of(channel) for channel in channels}
+        # A title is the same on every channel that has one.
+        titles: dict[tuple[str, str], str] = {}
         return tuple(
-            self._text(facts, policy, spoken.at(LEVELS[0], channel), channel)
+            self._text(facts, policy, spoken.at(LEVELS[0], channel), channel, titles)
             for channel in channels
             for locale, spoken in words.items()
             if locale in read[channel] or locale == locales[0]
         )
 
-    def _text(self, facts: Facts, policy: Policy, words: FactWords, channel: Channel) -> DraftText:
+    def _text(
+        self,
+        facts: Facts,
+        policy: Policy,
+        words: FactWords,
+        channel: Channel,
+        titles: dict[tuple[str, str], str],
+    ) -> DraftText:
         limit, locale = policy.length_limits.get(channel), words.locale
         label = self._catalog.phrase("label", locale=locale)
         body = plain = ""
@@ -87,9 +96,10 @@ class TemplateDrafter:
                 break
         subject = None
         if channel in WITH_TITLE:
-            subject = self._subject(
-                facts, words, "subject" if channel is Channel.EMAIL else "title"
-            )
+            part = "subject" if channel is Channel.EMAIL else "title"
+            if (locale, part) not in titles:
+                titles[(locale, part)] = self._subject(facts, words, part)
+            subject = titles[(locale, part)]
         html = self._html.render(body, label) if channel in WITH_HTML else None
         return DraftText(channel=channel, locale=locale, subject=subject, text=plain, html=html)
 
