@@ -90,6 +90,8 @@ class Pending(Frozen):
     next_update_at: datetime | None = None
     promise_is_literal: bool = False
     invalid: bool = False
+    note_id: str | None = None
+    """The human's words in it: should it be written anew, they are not lost."""
     stage: Stage
     asked_at: datetime
     approvals: tuple[str, ...] = ()

@@ -223,7 +223,8 @@ def on_split_asked(step: Step, event: SplitAsked) -> None:
     if state.drafting is not None:
         step.set(drafting=step.again(state.drafting))
     elif state.pending is not None and state.pending.moment is not Moment.POST_MORTEM:
-        step.draft(state.pending.moment, stage=state.pending.stage)
+        waiting = state.pending
+        step.draft(waiting.moment, note_id=waiting.note_id, stage=waiting.stage)
 
 
 def on_split_done(step: Step, event: SplitDone) -> None:

@@ -38,12 +38,19 @@ def on_targeted(step: Step, event: Targeted) -> None:
         step.note("no_components")
         return
     tell_region_doubt(step)
+    waiting = [d for d in (state.pending, state.drafting) if d is not None]
+    note_id = next((d.note_id for d in waiting if d.note_id is not None), None)
+    for ending in waiting:
+        if ending.moment in CLOSING:
+            # It was ended while the audience was looked up: the end stays what is said next.
+            step.draft(ending.moment, note_id=ending.note_id, stage=ending.stage)
+            return
     if not state.announced:
-        step.draft(Moment.INITIAL)
+        step.draft(Moment.INITIAL, note_id=note_id)
         return
     # What grew and got worse at once is a turn for the worse, on the channels that carry one.
-    asked = {d.moment for d in (state.pending, state.drafting) if d is not None}
-    step.draft(Moment.ESCALATION if Moment.ESCALATION in asked else Moment.UPDATE)
+    worse = any(d.moment is Moment.ESCALATION for d in waiting)
+    step.draft(Moment.ESCALATION if worse else Moment.UPDATE, note_id=note_id)
 
 
 def on_drafted(step: Step, event: Drafted) -> None:
@@ -71,6 +78,7 @@ def on_drafted(step: Step, event: Drafted) -> None:
         next_update_at=event.next_update_at,
         promise_is_literal=event.promise_is_literal,
         invalid=event.invalid,
+        note_id=draft.note_id,
         stage=draft.stage,
         asked_at=step.now,
         approvals_needed=2 if step.policy.approval.four_eyes else 1,
