@@ -45,11 +45,15 @@ class RecordInput(BaseModel):
 
 
 class Recorded(BaseModel):
-    """That a step is written; `desk` says whether staff have a chat that shows it to them."""
+    """That a step is written; `desk` says whether staff have a chat that shows it to them.
+
+    `linked` counts the incidents that were taken in with it: older workers know nothing of those.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     desk: bool
+    linked: int = 0
 
 
 class RecordActivities:
@@ -111,4 +115,4 @@ class RecordActivities:
         except Refused as error:
             # Ends the run: a later one has taken this incident further.
             raise ApplicationError(str(error), type=error.kind, non_retryable=True) from error
-        return self._recorded
+        return self._recorded.model_copy(update={"linked": len(step.links)})

@@ -122,6 +122,8 @@ class Pending(Frozen):
     """The promised time that had passed when it was written: it admits that."""
     promise_is_literal: bool = False
     invalid: bool = False
+    note_id: str | None = None
+    """The human's words in it: should it be written anew, they are not lost."""
     stage: Stage
     asked_at: datetime
     note_id: str | None = None

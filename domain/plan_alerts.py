@@ -151,7 +151,9 @@ def _drafts_the_end(state: IncidentState) -> bool:
 
 def _reopen(step: Step) -> None:
     step.note("reopened", visible=True)
-    _keep_post_mortem(step)
+    keep_post_mortem(step)
+    if step.state.edition >= 4 and step.state.post_mortem in _UNFINISHED:
+        step.set(report_outdated=True)
     step.withdraw()
     step.disarm(TimerKind.REOPEN_WINDOW)
     step.set(resolved_at=None, quiet_since=None, ended=False)
@@ -162,12 +164,11 @@ def _reopen(step: Step) -> None:
         step.target()
 
 
-def _keep_post_mortem(step: Step) -> None:
-    """A post-mortem that waits for its reviewers is out of date now: it is written anew later."""
+def keep_post_mortem(step: Step) -> None:
+    """A post-mortem that waits for its reviewers steps back, and is asked about again later."""
     state, pending = step.state, step.state.pending
     if state.edition < 4 or state.post_mortem not in _UNFINISHED:
         return
-    step.set(report_outdated=True)
     if pending is not None and pending.moment is Moment.POST_MORTEM:
         offer = PostMortemOffer(version=pending.draft, hash=pending.hash, invalid=pending.invalid)
         step.set(offer=offer)

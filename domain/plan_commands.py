@@ -15,7 +15,7 @@ from domain.incident import (
     UpdatePosted,
 )
 from domain.message import Moment
-from domain.plan_alerts import confirm, severity_rose
+from domain.plan_alerts import confirm, keep_post_mortem, severity_rose
 from domain.plan_credits import propose_credits
 from domain.refusals import names_scope
 from domain.step import Step
@@ -96,6 +96,7 @@ def on_false_alarm(step: Step, event: FalseAlarmMarked) -> None:
     elif step.state.announced and step.policy.resolution.correct_after_end:
         # Customers believe in an outage that never was; it stays open until they are told.
         step.disarm(TimerKind.REOPEN_WINDOW)
+        keep_post_mortem(step)
         step.draft(Moment.CORRECTION, note_id=event.note_id, stage=Stage.FALSE_ALARM)
     else:
         step.withdraw()

@@ -39,8 +39,8 @@ def on_targeted(step: Step, event: Targeted) -> None:
     if not state.components:
         step.note("no_components")
         return
-    waiting = state.pending or state.drafting
-    if state.edition >= 4 and waiting is not None and waiting.moment in CLOSING:
+    waiting = [d.moment for d in (state.pending, state.drafting) if d is not None]
+    if state.edition >= 4 and CLOSING & {*waiting}:
         # Whoever joins now was told nothing; a human's word that it is over stands.
         return
     tell_region_doubt(step)
@@ -48,8 +48,7 @@ def on_targeted(step: Step, event: Targeted) -> None:
         step.draft(Moment.INITIAL)
         return
     # What grew and got worse at once is a turn for the worse, on the channels that carry one.
-    asked = {d.moment for d in (state.pending, state.drafting) if d is not None}
-    step.draft(Moment.ESCALATION if Moment.ESCALATION in asked else Moment.UPDATE)
+    step.draft(Moment.ESCALATION if Moment.ESCALATION in waiting else Moment.UPDATE)
 
 
 def on_drafted(step: Step, event: Drafted) -> None:

@@ -125,8 +125,11 @@ def _extended(step: Step) -> None:
 
 
 def _stable(step: Step) -> None:
-    if step.state.stage in ACTIVE and step.state.firing == 0:
-        draft_the_end(step)
+    if step.state.stage not in ACTIVE or step.state.firing:
+        return
+    if step.ending and step.state.edition >= 4:
+        return  # a human has said already how it ends
+    draft_the_end(step)
 
 
 def _confirmation_due(step: Step) -> None:

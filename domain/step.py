@@ -467,10 +467,11 @@ class Step:
         """The due time a message states: as the approver saw it, unless the decision came late."""
         shown = pending.next_update_at
         every = self.every
+        passed = shown is not None and shown <= self.now and self.state.edition >= 4
         if shown is None or every is None:
-            return shown
+            return None if passed and not pending.promise_is_literal else shown
         prompt = self.now - pending.asked_at <= every / 6
-        if self.state.edition >= 4 and shown <= self.now:
+        if passed:
             prompt = False
         return shown if pending.promise_is_literal or prompt else self.next_due(self.now)
 

@@ -162,16 +162,16 @@ class StartAnswer(View):
 
 
 class IncidentOut(IncidentView):
-    """INTERFACES 'Shapes'."""
+    """INTERFACES 'Shapes'; who is asked, what it belongs with and its sub-issues of one alone."""
 
     workflow_id: str
     temporal_url: str | None
     asked: Asked | None = None
     merged_into: str | None = None
-    merged: tuple[str, ...] = ()
+    merged: tuple[str, ...] | None = None
     split_from: str | None = None
-    split_off: tuple[str, ...] = ()
-    sub_issues: tuple[SubIssue, ...] = ()
+    split_off: tuple[str, ...] | None = None
+    sub_issues: tuple[SubIssue, ...] | None = None
 
 
 class MergeBody(Body):

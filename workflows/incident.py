@@ -273,15 +273,23 @@ class Incident(Commands, Cascade):
             policy_hash=self._start.policy_hash,
             links=tuple(a for a in actions if isinstance(a, TakeIn)),
         )
-        recorded: Recorded | None = await workflow.execute_activity(
+        recorded = await self._write(step)
+        while step.links and (recorded is None or recorded.linked < len(step.links)):
+            # A worker of an older release wrote the step without its links.
+            await workflow.sleep(options.OLDER_WORKERS, summary="Wait for a newer worker")
+            recorded = await self._write(step)
+        # Workers before 0.2.0 answer nothing.
+        self._desk = recorded is None or recorded.desk
+
+    async def _write(self, step: RecordInput) -> Recorded | None:
+        written: Recorded | None = await workflow.execute_activity(
             "record_step",
             step,
             result_type=Recorded,
             **options.PROJECTION,
-            summary="Record: " + (", ".join(n.key for n in notes) or "state"),
+            summary="Record: " + (", ".join(n.key for n in step.notes) or "state"),
         )
-        # Workers before 0.2.0 answer nothing.
-        self._desk = recorded is None or recorded.desk
+        return written
 
     def _spec(self, action: Broadcast) -> BroadcastSpec:
         return children.spec_of(self._state, action, self._start.policy_hash)

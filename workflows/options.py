@@ -17,6 +17,9 @@ class Profile(TypedDict):
     schedule_to_close_timeout: NotRequired[timedelta]
 
 
+# Between two attempts at a step that a worker of an older release could not write whole.
+OLDER_WORKERS = timedelta(seconds=5)
+
 # Retried until it works: our own database and workers come back, and an incident waits for them.
 _PATIENT = RetryPolicy(
     initial_interval=timedelta(seconds=1),

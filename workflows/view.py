@@ -83,9 +83,11 @@ def details(state: IncidentState) -> str:
         else "nothing waits for approval"
     )
     dry = " · **dry run**" if state.dry_run else ""
+    into = state.merged_into or (state.merging.into if state.merging else None)
+    goes_on = f"- Goes on in: {into}\n" if into else ""
     return (
         f"**{state.severity} · {state.stage}** · {state.category}{dry}\n\n"
-        f"- Components: {scope(state)}\n"
+        f"{goes_on}- Components: {scope(state)}\n"
         f"- Audience: {state.audience.accounts} accounts, {state.audience.recipients} recipients\n"
         f"- Next update promised: {f'{due:%Y-%m-%d %H:%M:%S} UTC' if due else 'none'}\n"
         f"- Approval: {waiting}\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.db.links import OWNER
+from adapters.db.links import OWNER, OWNER_JOINS
 from domain.message import CLOSING, Channel, Moment
 
 # Staff read these; everybody else is a customer.
@@ -30,7 +30,7 @@ GAPS = f"""
     WITH told AS (
         SELECT {OWNER} AS incident_id, d.incident_id AS origin, d.channel, d.recipient,
                max(b.n) AS n, max(b.id) AS last
-        FROM deliveries d JOIN broadcasts b ON b.id = d.broadcast_id
+        FROM deliveries d JOIN broadcasts b ON b.id = d.broadcast_id {OWNER_JOINS}
         WHERE (cast(:incident AS text) IS NULL OR d.incident_id IN (
                 SELECT cast(:incident AS text)
                 UNION ALL SELECT of_id FROM incident_kin WHERE incident_id = :incident))

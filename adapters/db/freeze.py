@@ -8,7 +8,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.db.closure import CLOSING_MOMENTS
-from adapters.db.links import OWNER, has_kin
+from adapters.db.links import OWNER, OWNER_JOINS, has_kin
 from domain.message import CLOSING, FOR_ALL, PER_ACCOUNT, PER_CONTACT, Channel, Moment
 from domain.policy import Policy
 from domain.ports import BroadcastSpec
@@ -48,7 +48,7 @@ _TOLD = """
                (array_agg(d.locale ORDER BY d.id DESC))[1] AS locale,
                (array_agg(d.timezone ORDER BY d.id DESC))[1] AS timezone,
                bool_or(d.state <> 'sending') AS sure
-        FROM deliveries d JOIN broadcasts b ON b.id = d.broadcast_id
+        FROM deliveries d JOIN broadcasts b ON b.id = d.broadcast_id {joins}
         WHERE {whom} AND d.channel = :channel
           AND b.moment <> 'executive'
           AND (d.state IN ('sent', 'unknown', 'sending')
@@ -104,6 +104,10 @@ _JUDGED = f"""
 """
 
 
+def _told(whom: str) -> str:
+    return _TOLD.format(whom=whom, joins=OWNER_JOINS if whom == _KIN else "")
+
+
 def _stayed(whom: str) -> str:
     return _STAYED if whom == _KIN else "true"
 
@@ -111,7 +115,7 @@ def _stayed(whom: str) -> str:
 def _contacts(channel: Channel, whom: str) -> TextClause:
     return text(
         f"""
-        WITH {_TOLD.format(whom=whom)},
+        WITH {_told(whom)},
         who AS (
             SELECT coalesce(m.contact_id, t.recipient) AS recipient,
                    coalesce(m.account_id, t.account_id) AS account_id,
@@ -146,7 +150,7 @@ def _contacts(channel: Channel, whom: str) -> TextClause:
 def _accounts(channel: Channel, whom: str) -> TextClause:
     return text(
         f"""
-        WITH {_TOLD.format(whom=whom)},
+        WITH {_told(whom)},
         members AS (
             SELECT m.account_id, min(m.reason) AS why
             FROM audience_members m JOIN accounts a ON a.id = m.account_id
@@ -175,7 +179,7 @@ def _accounts(channel: Channel, whom: str) -> TextClause:
 def _everybody(whom: str) -> TextClause:
     return text(
         f"""
-    WITH {_TOLD.format(whom=whom)}
+    WITH {_told(whom)}
     INSERT INTO deliveries (broadcast_id, incident_id, channel, recipient, locale, timezone, why,
         priority, state, reason, settled_at)
     SELECT :broadcast, :incident, :channel, '*', :locale, :timezone, 'everybody', :rank,

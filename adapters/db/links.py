@@ -8,17 +8,16 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.db.chain import append_in
 from domain.cascade import TakeIn
 from domain.ports import Model
 
 # Who answers for a person that a message of `d` told: whoever got their account in a split, else
 # the incident that this one was merged into, else itself. `into_id` is always the last in line.
-OWNER = """
-    coalesce(
-        (SELECT v.into_id FROM moved_accounts v
-         WHERE v.from_id = d.incident_id AND v.account_id = d.account_id),
-        (SELECT g.into_id FROM merged_incidents g WHERE g.incident_id = d.incident_id),
-        d.incident_id)
+OWNER = "coalesce(v.into_id, g.into_id, d.incident_id)"
+OWNER_JOINS = """
+    LEFT JOIN moved_accounts v ON v.from_id = d.incident_id AND v.account_id = d.account_id
+    LEFT JOIN merged_incidents g ON g.incident_id = d.incident_id
 """
 
 _TAKE_IN = [
@@ -28,6 +27,7 @@ _TAKE_IN = [
         INSERT INTO merged_incidents (incident_id, into_id, by, at)
         VALUES (:origin, :incident, :by, :at)
         ON CONFLICT (incident_id) DO UPDATE SET into_id = excluded.into_id
+        RETURNING xmax = 0 AS fresh
         """,
         "UPDATE merged_incidents SET into_id = :incident WHERE into_id = :origin",
         "DELETE FROM merged_incidents WHERE incident_id = into_id",
@@ -138,8 +138,12 @@ async def take_in(
     """Let all of other incidents belong to this one; again takes what came since."""
     for link in links:
         given = {"incident": incident_id, "origin": link.origin, "by": link.by, "at": now}
-        for statement in _TAKE_IN:
+        fresh = await conn.scalar(_TAKE_IN[0], given)
+        for statement in _TAKE_IN[1:]:
             await conn.execute(statement, given)
+        if fresh:
+            body: dict[str, object] = {"merged": link.origin}
+            await append_in(conn, "merge", link.by, body, now, incident_id)
 
 
 async def family_of(conn: AsyncConnection, incident_id: str) -> list[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
 
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.db import audience_sql
+from adapters.db.chain import append_in
 from adapters.db.incidents import columns
 from adapters.db.links import family_of
 from adapters.db.models import IncidentRow
@@ -140,6 +141,8 @@ class SplitStore:
             await conn.execute(_LINK, ids | {"by": split.by, "at": now})
             await conn.execute(_KIN, ids | {"at": now})
             await _move_people(conn, origin, state, policy, ids, now)
+            body: dict[str, object] = {"split_off": split.id, "components": list(split.components)}
+            await append_in(conn, "split", split.by, body, now, origin.id)
             return await _result(conn, state, ids)
 
 
@@ -148,8 +151,8 @@ async def _move_people(
     origin: IncidentState,
     state: IncidentState,
     policy: Policy,
-    ids: dict[str, Any],
-    now: Any,
+    ids: dict[str, str],
+    now: datetime,
 ) -> None:
     for number, one in enumerate((origin, state)):
         rule = audience_rule(one, policy)
@@ -161,7 +164,7 @@ async def _move_people(
     await conn.execute(_GO_ALONG, ids)
 
 
-async def _result(conn: AsyncConnection, state: IncidentState, ids: dict[str, Any]) -> SplitResult:
+async def _result(conn: AsyncConnection, state: IncidentState, ids: dict[str, str]) -> SplitResult:
     count = (await conn.execute(_COUNT, ids)).one()
     return SplitResult(
         state=state,

@@ -25,6 +25,7 @@ from domain.incident import (
     ResolveRequested,
     SeverityChanged,
     Stage,
+    Targeted,
     TimerKind,
     UpdatePosted,
 )
@@ -259,6 +260,30 @@ def test_related_incidents_are_asked_only_where_policy_says_so(
         one.tell(AlertsReceived(batch=batch(2, components=("database",), relates=("inc_2",))))
         deliver(one, two)
         assert two.state.over is allowed.grouping.merge
+
+
+def test_an_audience_that_comes_late_does_not_take_back_the_end(
+    policy: Policy, now: datetime
+) -> None:
+    one = incident(policy, now, "inc_1")
+    two = incident(policy, now, "inc_2", components=("webhooks",))
+    two.silent = True
+    merged(policy, one, two)
+    assert two.state.targeting
+    two.command(ResolveRequested(by="ada", note_id="the_end"))
+    two.silent = False
+    two.tell(Targeted(audience=two.state.audience))
+    assert two.state.pending is not None
+    assert (two.state.pending.moment, two.state.pending.note_id) == (Moment.RESOLUTION, "the_end")
+    two.approve()
+    assert two.stage() is Stage.RESOLVED
+
+
+def test_growing_does_not_lose_a_humans_words(policy: Policy, now: datetime) -> None:
+    story = incident(policy, now, "inc_1")
+    story.command(UpdatePosted(by="ada", note_id="my_words"))
+    story.tell(AlertsReceived(batch=batch(2, components=("payments", "webhooks"))))
+    assert story.state.pending is not None and story.state.pending.note_id == "my_words"
 
 
 # ---------------------------------------------------------------- splitting
