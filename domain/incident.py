@@ -126,7 +126,6 @@ class Pending(Frozen):
     """The human's words in it: should it be written anew, they are not lost."""
     stage: Stage
     asked_at: datetime
-    note_id: str | None = None
     approvals: tuple[str, ...] = ()
     approvals_needed: int = 1
     escalation_level: int = 0

@@ -47,8 +47,11 @@ def on_targeted(step: Step, event: Targeted) -> None:
     if not state.announced:
         step.draft(Moment.INITIAL)
         return
-    # What grew and got worse at once is a turn for the worse, on the channels that carry one.
-    step.draft(Moment.ESCALATION if Moment.ESCALATION in waiting else Moment.UPDATE)
+    # What grew and got worse at once is a turn for the worse, on the channels that carry one;
+    # where a part of it went out already, the rest is no second one.
+    begun = state.pending is not None and state.pending.draft in state.sent
+    worse = Moment.ESCALATION in waiting and not begun
+    step.draft(Moment.ESCALATION if worse else Moment.UPDATE)
 
 
 def on_drafted(step: Step, event: Drafted) -> None:

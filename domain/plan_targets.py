@@ -30,6 +30,7 @@ def keep_resolution_target(step: Step, before: IncidentState) -> None:
     elif due > step.now:
         step.arm(TimerKind.RESOLUTION_TARGET, due)
     else:
+        step.disarm(TimerKind.RESOLUTION_TARGET)
         _judge(step, due, step.now)
 
 

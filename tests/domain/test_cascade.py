@@ -273,6 +273,8 @@ def test_an_audience_that_comes_late_does_not_take_back_the_end(
     two.command(ResolveRequested(by="ada", note_id="the_end"))
     two.silent = False
     two.tell(Targeted(audience=two.state.audience))
+    assert two.state.drafting is not None and two.state.drafting.moment is Moment.RESOLUTION
+    two.answer(two.state.drafting)
     assert two.state.pending is not None
     assert (two.state.pending.moment, two.state.pending.note_id) == (Moment.RESOLUTION, "the_end")
     two.approve()
