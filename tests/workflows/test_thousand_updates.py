@@ -17,6 +17,7 @@ from activities.approval import TellStaffInput
 from activities.draft import DraftInput
 from activities.record import RecordActivities
 from activities.target import TargetInput
+from domain.cascade import TakeIn
 from domain.incident import (
     AudienceCount,
     BroadcastDone,
@@ -71,6 +72,7 @@ class Memory:
         promises: Sequence[PromiseChange],
         decisions: Sequence[Decision],
         broadcasts: Sequence[BroadcastSpec] = (),
+        links: Sequence[TakeIn] = (),
     ) -> None:
         # A step that is written twice is one, as in PostgreSQL.
         assert state.steps in (self.steps, self.steps + 1), "a step was lost"
