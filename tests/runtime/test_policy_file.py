@@ -31,9 +31,9 @@ def changed(tmp_path: Path, old: str, new: str) -> Path:
         (
             "  stable_for",
             "  stable_fr",
-            "resolution.stable_fr: got an unknown key; allowed: stable",
+            "resolution.stable_fr: got an unknown key; allowed: correct",
         ),
-        ("  stable_for: 10m", "  {}", "resolution.stable_for: got nothing; allowed: a value"),
+        ("  stable_for: 10m\n", "", "resolution.stable_for: got nothing; allowed: a value"),
         ("share_over: 0.25", "share_over: 7", "classify.2.when.share_over: got 7; allowed: less"),
         ("share_over: 0.25", "share_ovr: 7", "allowed: categories, components,"),
         ("severity: P2, reason", "severity: P9, reason", "got 'P9'; allowed: 'P1', 'P2'"),
