@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from domain.audience import AudienceMember, AudienceSummary
-from domain.casework import Asked
+from domain.casework import Asked, Response
 from domain.errors import BadInput, FieldError
 from domain.message import Channel, DraftText, DraftVersion, Finding
 from domain.policy import Policy
@@ -166,6 +166,7 @@ class IncidentOut(IncidentView):
     workflow_id: str
     temporal_url: str | None
     asked: Asked | None = None
+    response: Response | None = None
 
 
 class DraftOut(View):
@@ -221,6 +222,7 @@ def incident_out(
         workflow_id=workflow_id,
         temporal_url=url,
         asked=asked,
+        response=asked.response if asked is not None else None,
     )
 
 
