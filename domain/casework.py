@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Literal
+
+from pydantic import Field
 
 from domain.card import (
     CONFIRM,
@@ -28,18 +31,49 @@ from domain.step import Step
 Preview = Callable[[DraftVersion, Channel, str], DraftText]
 
 
+class Response(Model):
+    """How colleagues react: `missing` are facts that nobody has stated, `missed` are targets."""
+
+    acknowledged_at: datetime | None
+    missing: tuple[str, ...]
+    eta: datetime | None
+    extended_since: datetime | None
+    war_room: str | None
+    missed: tuple[str, ...]
+
+
 class Asked(Model):
     """Who decides on drafts and who leads, by name; None where the policy names nobody."""
 
     approver: str | None
     commander: str | None
+    response: Response | None = Field(default=None, exclude=True)
+    """Stands beside it wherever it is shown."""
 
 
 def asked(state: IncidentState, policy: Policy) -> Asked:
     """Who is asked now, with hand-overs and escalations counted."""
     step = Step(state, state.opened_at, policy)
     level = state.pending.escalation_level if state.pending else 0
-    return Asked(approver=step.approver(level), commander=step.commander() or None)
+    active = state.stage in ACTIVE
+    return Asked(
+        approver=step.approver(level),
+        commander=step.commander() or None,
+        response=_response(state) if active or state.acknowledged_at is not None else None,
+    )
+
+
+def _response(state: IncidentState) -> Response:
+    # Whoever reads it sees by `eta` whether the expected end has passed.
+    active = state.stage in ACTIVE
+    return Response(
+        acknowledged_at=state.acknowledged_at,
+        missing=missing_facts(state, state.opened_at) if active else (),
+        eta=state.eta,
+        extended_since=state.extended_since if active else None,
+        war_room=state.war_room or None,
+        missed=state.missed,
+    )
 
 
 def cards(case: Case, public_url: str, users: Policy, preview: Preview) -> list[Card | Reply]:

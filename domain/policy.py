@@ -115,6 +115,13 @@ class Policy(Strict):
             raise ValueError("categorise: the last rule must have no condition")
         if self.classify[-1:] and self.classify[-1].when != Condition():
             raise ValueError("classify: the last rule must have no condition")
+        for severity, plan in self.severities.items():
+            for role in plan.duties.tell if plan.duties is not None else ():
+                if role not in self.people.roles:
+                    raise ValueError(
+                        f"severities.{severity.value}.duties.tell: {role!r} is not a role; "
+                        f"allowed: {', '.join(self.people.roles)}"
+                    )
         for name in self.trust.accepted if self.trust is not None else ():
             if name not in self.categories:
                 raise ValueError(

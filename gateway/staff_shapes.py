@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from domain.audience import AudienceMember, AudienceSummary
-from domain.casework import Asked
+from domain.casework import Asked, Response
 from domain.errors import BadInput, FieldError
 from domain.message import Channel, DraftText, DraftVersion, Finding
 from domain.policy import Policy
@@ -172,6 +172,7 @@ class IncidentOut(IncidentView):
     split_from: str | None = None
     split_off: tuple[str, ...] | None = None
     sub_issues: tuple[SubIssue, ...] | None = None
+    response: Response | None = None
 
 
 class MergeBody(Body):
@@ -253,6 +254,7 @@ def incident_out(
         temporal_url=url,
         asked=asked,
         **({name: getattr(links, name) for name in type(links).model_fields} if links else {}),
+        response=asked.response if asked is not None else None,
     )
 
 

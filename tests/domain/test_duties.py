@@ -173,6 +173,13 @@ def test_a_dry_run_calls_nobody_together(policy: Policy, now: datetime) -> None:
     assert not [a for a in actions if isinstance(a, OpenWarRoom)]
 
 
+def test_whom_a_severity_tells_must_be_a_role(policy: Policy) -> None:
+    content = policy.model_dump(mode="json")
+    content["severities"]["P1"]["duties"]["tell"] = ["cfo"]
+    with pytest.raises(ValueError, match=r"severities\.P1\.duties\.tell: 'cfo' is not a role"):
+        Policy.model_validate(content)
+
+
 # First assessment
 
 

@@ -57,9 +57,14 @@ async def test_who_is_asked_shows_hand_over_and_escalation(kit: Kit, engine: Asy
     incident = await waiting(kit, engine)
     shown = await kit.http.get(f"/api/incidents/{incident}", headers=kit.auth("viewer"))
     assert shown.json()["asked"] == {"approver": "incident manager", "commander": "Dana <b>"}
+    response = shown.json()["response"]
+    assert response["acknowledged_at"] is None
+    assert response["missing"] == ["cause", "eta", "share"]
     page = await kit.http.get(f"/console/incidents/{incident}", headers=kit.auth("approver"))
     assert "to approve: incident manager; commander: Dana &lt;b&gt;" in page.text
     assert "1 of 2 approvals." in page.text
+    assert "nobody has acted yet" in page.text
+    assert "cause, expected end, share of customers affected" in page.text
     assert "3 recipients in 3 accounts" in page.text
     assert "never imported" in page.text
 
