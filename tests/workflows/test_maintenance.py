@@ -208,7 +208,7 @@ async def test_the_kill_switch_holds_it_back_and_nothing_stale_follows(world: Wo
     await tell(world, work, "complete", EndInput(by="ada"))
 
     async def over() -> bool:
-        return (await world.row(work)).stage == "completed"
+        return bool((await world.row(work)).stage == "completed")
 
     await world.until("its end", over)
     assert len(world.senders[Channel.STATUS_PAGE].sent) == 1, "nothing leaves"
