@@ -35,7 +35,6 @@ def router(deps: Deps) -> APIRouter:
     routes = APIRouter(include_in_schema=False)
     reader = StatusReader(deps)
     relay = MaintenanceRelay(deps.engine, deps.temporal, deps.now)
-    support = deps.policy.company.support_email
 
     async def found(frame: Frame, id_: str) -> MaintenanceView | None:
         # PostgreSQL has no NUL in its texts and would take offence.
@@ -81,7 +80,9 @@ def router(deps: Deps) -> APIRouter:
         frame = Frame(deps, reader.locales, request)
         if await found(frame, id_) is None:
             return not_found(request, frame)
-        return message(request, frame, "object_title", "object_explain", mail=support)
+        return message(
+            request, frame, "object_title", "object_explain", mail=deps.policy.company.support_email
+        )
 
     @routes.api_route("/maintenances/{id_}/object/{token}", methods=METHODS)
     async def ask(request: Request, id_: str, token: str) -> Response:
@@ -91,7 +92,13 @@ def router(deps: Deps) -> APIRouter:
         if item is None or reader_of(id_, token) is None:
             return not_found(request, frame)
         if item.over:
-            return message(request, frame, "object_title", "object_closed", mail=support)
+            return message(
+                request,
+                frame,
+                "object_title",
+                "object_closed",
+                mail=deps.policy.company.support_email,
+            )
         return page(request, "objection.html", frame.words, frame.values | {"item": item})
 
     @routes.post("/maintenances/{id_}/object/{token}")
@@ -119,7 +126,13 @@ def router(deps: Deps) -> APIRouter:
             return not_found(request, frame)
         log.info("maintenance_objection", maintenance_id=id_, late=objection.late)
         if objection.late:
-            return message(request, frame, "object_late", "object_late_text", mail=support)
+            return message(
+                request,
+                frame,
+                "object_late",
+                "object_late_text",
+                mail=deps.policy.company.support_email,
+            )
         return message(request, frame, "object_done", "object_done_text")
 
     return routes

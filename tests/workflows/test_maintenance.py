@@ -196,14 +196,24 @@ async def test_an_objection_stands_on_the_timeline(world: World) -> None:
 
 
 async def test_the_kill_switch_holds_it_back_and_nothing_stale_follows(world: World) -> None:
-    work = await announced(world, starts_in=12 * MINUTE)
+    work = await announced(world)
     switches = Switches(world.engine)
     await switches.pause("ada", await world.now())
-    await world.sleep(13 * MINUTE)
-    assert len(world.senders[Channel.STATUS_PAGE].sent) == 1, "nothing leaves"
+    await tell(world, work, "begin", ByInput(by="ada"))
+
+    async def begun() -> bool:
+        return "maintenance_begun" in await world.timeline(work)
+
+    await world.until("the start under way", begun)
     await tell(world, work, "complete", EndInput(by="ada"))
+
+    async def over() -> bool:
+        return bool((await world.row(work)).stage == "completed")
+
+    await world.until("its end", over)
+    assert len(world.senders[Channel.STATUS_PAGE].sent) == 1, "nothing leaves"
     await switches.resume("ada", await world.now())
-    await world.sleep(6 * MINUTE)
+    await world.sleep(MINUTE)
     assert await said(world, 2) == ["notice", "done"], "what is over is not said to begin"
 
 
@@ -223,8 +233,8 @@ async def test_a_lost_run_goes_on_from_postgresql(world: World) -> None:
     await world.handle(work).terminate()
     store = MaintenanceStore(world.engine)
     await start_run(world.client, store, work, restored=True)
-    await world.sleep(2 * HOUR + MINUTE)
-    assert (await said(world, 3))[-1] == "start"
+    await tell(world, work, "begin", ByInput(by="ada"))
+    assert (await said(world, 2))[-1] == "start"
     assert "resumed" in await world.timeline(work)
 
 
