@@ -65,7 +65,9 @@ class Broadcast:
         except Exception:
             await self._tell_incident({})
             raise
-        await self._tell_incident(result.totals.model_dump())
+        # Where somebody was told in place of another channel, whatever the policy says later.
+        instead = tuple(c for c in result.channels if c not in spec.channels)
+        await self._tell_incident(result.totals.model_dump(), instead)
         return result
 
     # ------------------------------------------------------------ phases
@@ -204,11 +206,13 @@ class Broadcast:
             totals=ChannelCounts.model_validate(totals),
         )
 
-    async def _tell_incident(self, counts: dict[str, int]) -> None:
+    async def _tell_incident(
+        self, counts: dict[str, int], instead: tuple[Channel, ...] = ()
+    ) -> None:
         """Signal the incident, which may be over and gone by now."""
         spec = self._spec
         handle = workflow.get_external_workflow_handle(names.incident_workflow_id(spec.incident_id))
-        done = BroadcastDone(broadcast=spec.n, moment=spec.moment, counts=counts)
+        done = BroadcastDone(broadcast=spec.n, moment=spec.moment, counts=counts, instead=instead)
         try:
             await handle.signal("broadcast_done", done)
         except ApplicationError as error:

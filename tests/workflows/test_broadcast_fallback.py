@@ -13,8 +13,9 @@ from domain.errors import Permanent, Transient
 from domain.message import Channel, Moment, OutboundMessage
 from domain.policy import Policy
 from tests.activities.delivery_world import Behaviour, Provider, unlimited
-from tests.adapters.db.ledger_world import run, spec, suppress
-from tests.workflows.test_broadcast import World, start
+from tests.adapters.db.ledger_world import INCIDENT, run, spec, suppress
+from tests.workflows.test_broadcast import Listener, World, start
+from workflows import names
 from workflows.broadcast import Broadcast, BroadcastResult
 
 EMAIL, IN_APP, SMS, PAGE = Channel.EMAIL, Channel.IN_APP, Channel.SMS, Channel.STATUS_PAGE
@@ -51,12 +52,19 @@ async def test_who_cannot_be_mailed_is_told_by_the_next_channels_in_turn(world: 
     texts = Provider(SMS)
     senders = {EMAIL: mail, IN_APP: banner, SMS: texts}
     async with world.running(senders) as environment:
+        listener = await environment.client.start_workflow(
+            Listener.run,
+            id=names.incident_workflow_id(INCIDENT),
+            task_queue=names.QUEUE_INCIDENTS,
+        )
         handle = await start(environment, spec(world.now))
         result = await handle.result()
+        done = await listener.result()
         steps = await steps_of(handle)
     assert set(banner.received) == {"con_0", "con_1"} and set(texts.received) == {"con_2"}
     assert (result.channels[EMAIL].sent, result.channels[IN_APP].sent) == (27, 2)
     assert result.totals.settled and result.totals.total == 30 + 3 + 1
+    assert done.instead == (IN_APP, SMS)
     assert steps == {
         "open_broadcast": 1, "deliver": 3, "fall_back": 3, "settle_broadcast": 1
     }  # fmt: skip
