@@ -6,10 +6,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.falling_back import adds_somebody, fallback_orders
 from activities.liveness import heartbeats
 from activities.round import (
     IN_FLIGHT,
@@ -32,12 +33,34 @@ REMEMBERED_DRAFTS = 64
 
 
 class OpenedBroadcast(BaseModel):
-    """A frozen broadcast: its row id, and how many rows each channel has in which state."""
+    """A frozen broadcast: its row id, and how many rows each channel has in which state.
+
+    Whom a channel of `fallbacks` cannot reach may be told on another.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     broadcast_id: int
     counts: dict[Channel, ChannelCounts]
+    fallbacks: tuple[Channel, ...] = ()
+
+
+class FallBackInput(BaseModel):
+    """A channel of a broadcast whose rows are settled."""
+
+    model_config = ConfigDict(frozen=True)
+
+    broadcast_id: int
+    spec: BroadcastSpec
+    channel: Channel
+
+
+class FellBack(BaseModel):
+    """How many rows stand in for a channel and still have to be sent, by channel."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pending: dict[Channel, int] = Field(default_factory=dict)
 
 
 class SettleInput(BaseModel):
@@ -79,18 +102,36 @@ class DeliverActivities:
     @activity.defn(name="open_broadcast")
     async def open_broadcast(self, spec: BroadcastSpec) -> OpenedBroadcast:
         """Freeze the audience into ledger rows; again changes nothing. Refuses altered texts."""
-        await self._draft(spec)
+        draft = await self._draft(spec)
         policy = await self._policies.by_hash(spec.policy_hash)
+        orders = fallback_orders(spec, draft, policy, self._senders)
         async with heartbeats():
             try:
                 broadcast_id = await self._ledger.open(
-                    spec, policy, self._clock(), frozenset(self._senders)
+                    spec, policy, self._clock(), frozenset(self._senders), fallbacks=orders
                 )
             except Refused as error:
                 raise ApplicationError(str(error), type=error.kind, non_retryable=True) from error
             counts = await self._ledger.counts(broadcast_id)
         activity.logger.info("audience frozen: %d rows", sum(c.total for c in counts.values()))
-        return OpenedBroadcast(broadcast_id=broadcast_id, counts=counts)
+        return OpenedBroadcast(
+            broadcast_id=broadcast_id,
+            counts=counts,
+            fallbacks=tuple(c for c in counts if adds_somebody(spec, orders.get(c, ()))),
+        )
+
+    @activity.defn(name="fall_back")
+    async def fall_back(self, work: FallBackInput) -> FellBack:
+        """Have those whom a channel cannot reach told on the next one; again changes nothing."""
+        spec = work.spec
+        draft = await self._draft(spec)
+        policy = await self._policies.by_hash(spec.policy_hash)
+        order = fallback_orders(spec, draft, policy, self._senders).get(work.channel, ())
+        async with heartbeats():
+            pending = await self._ledger.fall_back(
+                work.broadcast_id, spec, policy, work.channel, order, self._clock()
+            )
+        return FellBack(pending=pending)
 
     @activity.defn(name="deliver")
     async def deliver(self, work: DeliverInput) -> DeliverResult:

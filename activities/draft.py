@@ -132,10 +132,14 @@ class DraftWriter:
     ) -> DraftVersion:
         """Write the texts of a moment; the same `request` returns the same version.
 
-        `personal` are the languages of those who are written to one by one; None means all.
+        Those of fallback channels are written, checked and approved with the others. `personal`
+        are the languages of those who are written to one by one; None means all.
         """
         asked = DraftRequest(
-            facts=facts, channels=channels, locales=policy.locales, personal=personal
+            facts=facts,
+            channels=(*channels, *policy.delivery.fallbacks(channels)),
+            locales=policy.locales,
+            personal=personal,
         )
         texts, author = await self._drafter.write(asked, policy), self._drafter.name
         if self._model is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -67,7 +67,19 @@ class LedgerPort(Protocol):
         policy: Policy,
         now: datetime,
         configured: Collection[Channel],
+        correlation_id: str | None = None,
+        fallbacks: Mapping[Channel, Sequence[Channel]] | None = None,
     ) -> int: ...
+
+    async def fall_back(
+        self,
+        broadcast_id: int,
+        spec: BroadcastSpec,
+        policy: Policy,
+        failed: Channel,
+        order: Sequence[Channel],
+        now: datetime,
+    ) -> dict[Channel, int]: ...
 
     async def claim(
         self, broadcast_id: int, channel: Channel, limit: int, lease_seconds: float, now: datetime

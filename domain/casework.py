@@ -186,7 +186,9 @@ class _Desk:
 
     def _draft(self, pending: Pending, draft: DraftVersion) -> DraftCard:
         # Texts of channels that need no approval are out already.
-        texts = [t for t in draft.texts if t.channel in pending.channels]
+        fallbacks = self._case.policy.delivery.fallbacks(pending.channels)
+        shown = (*pending.channels, *fallbacks)
+        texts = [t for t in draft.texts if t.channel in shown]
         order = list(Channel)
         locales = self._case.policy.locales
         texts.sort(

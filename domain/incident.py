@@ -456,12 +456,16 @@ class Edited(Frozen):
 
 
 class BroadcastDone(Frozen):
-    """Every row of a broadcast is settled; counts by state."""
+    """Every row of a broadcast is settled; counts by state.
+
+    `instead` are channels on which somebody was told in place of another: the end is owed there.
+    """
 
     kind: Literal["broadcast_done"] = "broadcast_done"
     broadcast: int
     moment: Moment
     counts: dict[str, int] = Field(default_factory=dict)
+    instead: tuple[Channel, ...] = ()
 
 
 class TimerFired(Frozen):

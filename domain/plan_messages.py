@@ -17,7 +17,7 @@ from domain.incident import (
     Targeted,
     TimerKind,
 )
-from domain.message import CLOSING, Moment
+from domain.message import CLOSING, Channel, Moment
 from domain.plan_executive import executive_written
 from domain.plan_regions import accept_regions, hold_for_region, tell_region_doubt
 from domain.refusals import refusal
@@ -246,5 +246,8 @@ def on_edited(step: Step, event: Edited) -> None:
 
 
 def on_broadcast_done(step: Step, event: BroadcastDone) -> None:
+    if event.instead:
+        reached = {*step.state.told, *event.instead}
+        step.set(told=tuple(c for c in Channel if c in reached))
     told = ", ".join(f"{count} {state}" for state, count in sorted(event.counts.items()) if count)
     step.note("broadcast_done", n=event.broadcast, moment=event.moment, counts=told or "nobody")

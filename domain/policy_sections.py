@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from domain.duties import Duties
-from domain.message import Channel, Gate, Moment
+from domain.message import PER_CONTACT, Channel, Gate, Moment
 from domain.policy_base import Duration, Later, Strict
 from domain.signal import Severity, Share, Signal
 
@@ -227,7 +227,10 @@ class Promises(Strict):
 
 
 class Delivery(Strict):
-    """How messages leave: shared rate per channel, leases, attempts, and what unknown means."""
+    """How messages leave: shared rate per channel, leases, attempts, and what unknown means.
+
+    `fallback`: channel → where a person is told who cannot be reached there, in this order.
+    """
 
     rate_per_minute: dict[Channel, Annotated[int, Field(ge=1)] | None]
     on_unknown: dict[Channel, Literal["resend", "hold"]]
@@ -236,6 +239,29 @@ class Delivery(Strict):
     retry_cap: Duration
     expires_after: Duration
     first_segments: tuple[str, ...] = ()
+    fallback: Later[dict[Channel, tuple[Channel, ...]]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _fall_back_on_another(self) -> Self:
+        """Only channels that reach one person: a chat is an account's, a page is everybody's."""
+        allowed = ", ".join(sorted(c.value for c in PER_CONTACT))
+        for channel, order in self.fallback.items():
+            if channel not in PER_CONTACT:
+                raise ValueError(
+                    f"fallback: {channel.value!r} does not reach one person; allowed: {allowed}"
+                )
+            for other in order:
+                if other is channel or other not in PER_CONTACT or order.count(other) > 1:
+                    raise ValueError(
+                        f"fallback.{channel.value}: {other.value!r} is not another channel of "
+                        f"the same person, named once; allowed: {allowed}"
+                    )
+        return self
+
+    def fallbacks(self, channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
+        """Channels besides these on which their readers may be told instead."""
+        named = [other for c in channels for other in self.fallback.get(c, ())]
+        return tuple(c for c in dict.fromkeys(named) if c not in channels)
 
 
 class QuietHours(Strict):

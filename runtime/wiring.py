@@ -177,6 +177,7 @@ def build_steps(
             names.QUEUE_DELIVERY: [
                 deliver.open_broadcast,
                 deliver.deliver,
+                deliver.fall_back,
                 deliver.settle_broadcast,
                 ApprovalActivities(desk).tell_staff,
                 WarRoomActivities(rooms, policy, public_url).open_war_room,

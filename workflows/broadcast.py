@@ -1,7 +1,8 @@
 """One approved message to one audience: frozen, sent on all channels at once, settled.
 
 Phases: open (the ledger freezes who gets it) → channels in parallel, each in rounds of one
-activity → settle → tell the incident. No recipient ever enters this history.
+activity, then whom it could not reach on the next channel → settle → tell the incident. No
+recipient ever enters this history.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from temporalio import workflow
 from temporalio.common import Priority
 from temporalio.exceptions import ApplicationError
 
-from activities.deliver import DeliverActivities, OpenedBroadcast, SettleInput
+from activities.deliver import DeliverActivities, FallBackInput, OpenedBroadcast, SettleInput
 from activities.round import DeliverInput, DeliverResult
 from domain.incident import BroadcastDone
 from domain.message import Channel
@@ -64,7 +65,9 @@ class Broadcast:
         except Exception:
             await self._tell_incident({})
             raise
-        await self._tell_incident(result.totals.model_dump())
+        # Where somebody was told in place of another channel, whatever the policy says later.
+        instead = tuple(c for c in result.channels if c not in spec.channels)
+        await self._tell_incident(result.totals.model_dump(), instead)
         return result
 
     # ------------------------------------------------------------ phases
@@ -88,9 +91,9 @@ class Broadcast:
         self._show("Sending")
         ends = await asyncio.gather(
             *(
-                self._channel(opened.broadcast_id, channel, counts)
+                self._channel_and_fallback(opened, channel, counts)
                 for channel, counts in opened.counts.items()
-                if not counts.settled
+                if not counts.settled or channel in opened.fallbacks
             ),
             return_exceptions=True,
         )
@@ -99,6 +102,35 @@ class Broadcast:
             if isinstance(end, BaseException):
                 raise end
         return all(ends)
+
+    async def _channel_and_fallback(
+        self, opened: OpenedBroadcast, channel: Channel, counts: ChannelCounts
+    ) -> bool:
+        """Send on a channel, then tell on the next one of its order whom it could not reach."""
+        done = counts.settled or await self._channel(opened.broadcast_id, channel, counts)
+        while done and channel in opened.fallbacks:
+            standing_in = await self._fall_back(opened.broadcast_id, channel)
+            if not standing_in:
+                break
+            ends = await asyncio.gather(
+                *(
+                    self._channel(opened.broadcast_id, other, ChannelCounts(pending=rows))
+                    for other, rows in standing_in.items()
+                )
+            )
+            done = all(ends)
+        return done
+
+    async def _fall_back(self, broadcast_id: int, channel: Channel) -> dict[Channel, int]:
+        fell_back = await workflow.execute_activity_method(
+            DeliverActivities.fall_back,
+            FallBackInput(broadcast_id=broadcast_id, spec=self._spec, channel=channel),
+            task_queue=names.QUEUE_DELIVERY,
+            priority=self._priority,
+            summary=f"{channel.value}: tell on another channel whom it could not reach",
+            **options.LEDGER,
+        )
+        return fell_back.pending
 
     async def _channel(self, broadcast_id: int, channel: Channel, counts: ChannelCounts) -> bool:
         shards = min(MOST_SHARDS, max(1, -(-counts.pending // ROWS_PER_SHARD)))
@@ -174,11 +206,13 @@ class Broadcast:
             totals=ChannelCounts.model_validate(totals),
         )
 
-    async def _tell_incident(self, counts: dict[str, int]) -> None:
+    async def _tell_incident(
+        self, counts: dict[str, int], instead: tuple[Channel, ...] = ()
+    ) -> None:
         """Signal the incident, which may be over and gone by now."""
         spec = self._spec
         handle = workflow.get_external_workflow_handle(names.incident_workflow_id(spec.incident_id))
-        done = BroadcastDone(broadcast=spec.n, moment=spec.moment, counts=counts)
+        done = BroadcastDone(broadcast=spec.n, moment=spec.moment, counts=counts, instead=instead)
         try:
             await handle.signal("broadcast_done", done)
         except ApplicationError as error:

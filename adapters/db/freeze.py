@@ -18,13 +18,15 @@ STAFF_CHANNELS = frozenset({Channel.INTERNAL, Channel.TICKET})
 # These go to those who were told and to nobody else.
 TOLD_ONLY = CLOSING | {Moment.POST_MORTEM}
 # Where a channel's address stands; in-app needs none, the banner knows its account.
-_ADDRESS = {
+ADDRESS = {
     Channel.EMAIL: "c.email",
     Channel.SMS: "c.phone",
     Channel.IN_APP: "NULL::text",
     Channel.SLACK: "a.slack_channel",
     Channel.TEAMS: "a.teams_webhook",
 }
+
+ONE_BY_ONE = sorted(c.value for c in PER_CONTACT)
 
 # Whom this incident told.
 _OWN = "d.incident_id = :incident AND b.n < :n"
@@ -66,7 +68,7 @@ _ASLEEP = f"""
 """
 
 # Expects `seen` with recipient, address, told, sure, allowed (by preference), segment, timezone.
-_JUDGED = f"""
+JUDGED = f"""
     judged AS (
         SELECT s.*, CASE
             WHEN NOT :configured THEN 'not_configured'
@@ -92,6 +94,8 @@ _JUDGED = f"""
             END AS suppressed
         FROM judged j
     )
+"""
+_INSERT = """
     INSERT INTO deliveries (broadcast_id, incident_id, channel, recipient, account_id, contact_id,
         name, address, locale, timezone, why, priority, state, reason, settled_at)
     SELECT :broadcast, :incident, :channel, r.recipient, r.account_id, r.contact_id, r.name,
@@ -132,7 +136,7 @@ def _contacts(channel: Channel, whom: str) -> TextClause:
                    coalesce(c.account_id, w.account_id) AS account_id,
                    CASE WHEN c.id IS NULL THEN w.name ELSE c.name END AS name,
                    nullif(CASE WHEN c.id IS NULL THEN w.address
-                               ELSE {_ADDRESS[channel]} END, '') AS address,
+                               ELSE {ADDRESS[channel]} END, '') AS address,
                    coalesce(c.locale, w.locale, :locale) AS locale,
                    coalesce(c.timezone, w.timezone, :timezone) AS timezone,
                    a.segment,
@@ -142,7 +146,8 @@ def _contacts(channel: Channel, whom: str) -> TextClause:
             FROM who w LEFT JOIN contacts c ON c.id = w.recipient
             LEFT JOIN accounts a ON a.id = coalesce(c.account_id, w.account_id)
         ),
-        {_JUDGED}
+        {JUDGED}
+        {_INSERT}
         """
     )
 
@@ -155,7 +160,7 @@ def _accounts(channel: Channel, whom: str) -> TextClause:
             SELECT m.account_id, min(m.reason) AS why
             FROM audience_members m JOIN accounts a ON a.id = m.account_id
             WHERE m.audience_id = :audience AND NOT :told_only AND {_stayed(whom)}
-              AND a.segment = ANY(:segments) AND nullif({_ADDRESS[channel]}, '') IS NOT NULL
+              AND a.segment = ANY(:segments) AND nullif({ADDRESS[channel]}, '') IS NOT NULL
             GROUP BY m.account_id
         ),
         seen AS (
@@ -165,13 +170,14 @@ def _accounts(channel: Channel, whom: str) -> TextClause:
                    coalesce(t.sure, true) AS sure,
                    CASE WHEN a.id IS NULL THEN t.name ELSE a.name END AS name,
                    nullif(CASE WHEN a.id IS NULL THEN t.address
-                               ELSE {_ADDRESS[channel]} END, '') AS address,
+                               ELSE {ADDRESS[channel]} END, '') AS address,
                    :locale AS locale, :timezone AS timezone, a.segment, true AS allowed
             FROM members m FULL JOIN told t ON t.recipient = m.account_id
             LEFT JOIN accounts a ON a.id = coalesce(m.account_id, t.recipient)
             WHERE m.account_id IS NOT NULL OR :with_told
         ),
-        {_JUDGED}
+        {JUDGED}
+        {_INSERT}
         """
     )
 
@@ -214,7 +220,10 @@ _SUPERSEDE = text(
       AND (d.incident_id = :incident AND b.n < :n
            OR d.incident_id IN (SELECT incident_id FROM merged_incidents
                                 WHERE into_id = :incident))
-      AND d.state = 'pending' AND d.channel = ANY(:channels)
+      AND d.state = 'pending'
+      AND (d.channel = ANY(:channels)
+           -- Told there only in place of another channel, which has newer words now.
+           OR d.channel <> ALL(b.channels) AND b.channels && cast(:personal AS text[]))
       AND (b.moment = 'executive') = (cast(:moment AS text) = 'executive')
     """
 )
@@ -226,6 +235,9 @@ SUPERSEDED = f"""
         WHERE l.incident_id = b.incident_id AND l.n > b.n
           AND (l.moment = 'executive') = (b.moment = 'executive')
           AND (:channel = ANY(l.channels)
+               OR (:channel <> ALL(b.channels) AND EXISTS (
+                    SELECT 1 FROM unnest(l.channels) AS c
+                    WHERE c = ANY(b.channels) AND c = ANY(ARRAY{ONE_BY_ONE})))
                OR (:channel <> ALL(:staff) AND l.moment = ANY(ARRAY{CLOSING_MOMENTS})
                    AND NOT l.channels <@ cast(:staff AS text[]))))
 """
@@ -246,6 +258,7 @@ async def supersede(conn: AsyncConnection, spec: BroadcastSpec, now: object) -> 
             "now": now,
             "moment": spec.moment.value,
             "channels": [c.value for c in channels],
+            "personal": [c.value for c in spec.channels if c in PER_CONTACT],
         },
     )
 
@@ -257,41 +270,59 @@ async def freeze(
     policy: Policy,
     configured: Collection[Channel],
     now: object,
+    instead: Collection[Channel] = (),
 ) -> None:
-    """Write the rows of every channel of the broadcast."""
+    """Write the rows of every channel of the broadcast.
+
+    `instead` are channels besides, on which people may have been told in place of another: what
+    goes to those who were told goes to them there.
+    """
     kin = await has_kin(conn, spec.incident_id)
     statements = _KIN_STATEMENTS if kin else _STATEMENTS
-    for channel in dict.fromkeys(spec.channels):
+    besides = instead if spec.moment in TOLD_ONLY else ()
+    for channel in dict.fromkeys((*spec.channels, *besides)):
         # Notes to executives are for the staff, not for the audience.
         if spec.moment is Moment.EXECUTIVE and channel not in FOR_ALL:
             continue
-        by_segment = channel in PER_ACCOUNT or channel is Channel.SMS
-        segments = policy.audience.sms_segments
-        if channel in PER_ACCOUNT:
-            segments = policy.audience.chat_segments
         await conn.execute(
             statements[channel],
-            _quiet(policy, spec, channel)
+            judging(broadcast_id, spec, policy, channel, channel in configured, now)
             | {
-                "broadcast": broadcast_id,
-                "incident": spec.incident_id,
                 "n": spec.n,
-                "channel": channel.value,
-                "now": now,
                 "audience": spec.audience_id,
                 "told_only": spec.moment in TOLD_ONLY and channel is not Channel.INTERNAL,
                 "with_told": spec.moment is not Moment.INITIAL,
-                "dry_run": spec.dry_run,
-                "configured": channel in configured,
-                "addressed": channel is not Channel.IN_APP,
-                "by_segment": by_segment,
-                "segments": list(segments),
-                "first_segments": list(policy.delivery.first_segments),
-                "rank": Severity(spec.severity).rank * 10,
-                "locale": policy.locales[0],
-                "timezone": policy.company.timezone,
             },
         )
+
+
+def judging(
+    broadcast_id: int,
+    spec: BroadcastSpec,
+    policy: Policy,
+    channel: Channel,
+    configured: bool,
+    now: object,
+) -> dict[str, object]:
+    """What `JUDGED` and the rows written from it need for one channel."""
+    segments = policy.audience.sms_segments
+    if channel in PER_ACCOUNT:
+        segments = policy.audience.chat_segments
+    return _quiet(policy, spec, channel) | {
+        "broadcast": broadcast_id,
+        "incident": spec.incident_id,
+        "channel": channel.value,
+        "now": now,
+        "dry_run": spec.dry_run,
+        "configured": configured,
+        "addressed": channel is not Channel.IN_APP,
+        "by_segment": channel in PER_ACCOUNT or channel is Channel.SMS,
+        "segments": list(segments),
+        "first_segments": list(policy.delivery.first_segments),
+        "rank": Severity(spec.severity).rank * 10,
+        "locale": policy.locales[0],
+        "timezone": policy.company.timezone,
+    }
 
 
 def _quiet(policy: Policy, spec: BroadcastSpec, channel: Channel) -> dict[str, object]:

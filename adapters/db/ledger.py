@@ -19,6 +19,7 @@ from adapters.db import ledger_read
 from adapters.db import ledger_sql as sql
 from adapters.db.claims import claim_of
 from adapters.db.driver import AWAY, passing, plain_connection
+from adapters.db.fallback import fall_back, resting
 from adapters.db.freeze import STAFF, freeze, supersede
 from adapters.db.models import BroadcastRow, IncidentRow
 from adapters.db.seal import seal_batch, seal_rest, sealed_settle
@@ -44,11 +45,13 @@ class Ledger:
         now: datetime,
         configured: Collection[Channel],
         correlation_id: str | None = None,
+        fallbacks: Mapping[Channel, Sequence[Channel]] | None = None,
     ) -> int:
         """Freeze the audience into rows and return the broadcast's id; again, only the id.
 
-        `configured` are the channels that have a way out. Raises Refused when the incident has
-        another message under this number.
+        `configured` are the channels that have a way out, `fallbacks` those that may stand in for
+        one: whoever was told on such a channel hears the end there. Raises Refused when the
+        incident has another message under this number.
         """
         async with self._begin() as conn:
             values = spec.model_dump(mode="python", exclude={"category", "components"}) | {
@@ -64,7 +67,8 @@ class Ledger:
             else:
                 broadcast_id = created
                 await supersede(conn, spec, now)
-                await freeze(conn, broadcast_id, spec, policy, configured, now)
+                instead = await resting(conn, spec, fallbacks or {})
+                await freeze(conn, broadcast_id, spec, policy, configured, now, instead)
             older = (
                 (
                     await conn.execute(
@@ -152,6 +156,24 @@ class Ledger:
             ).all()
             await seal_batch(conn, broadcast_id, [r.id for r in rows if r.state == "unknown"], now)
         return len(rows)
+
+    async def fall_back(
+        self,
+        broadcast_id: int,
+        spec: BroadcastSpec,
+        policy: Policy,
+        failed: Channel,
+        order: Sequence[Channel],
+        now: datetime,
+    ) -> dict[Channel, int]:
+        """Tell on the next channel of `order` whom `failed` cannot reach for good.
+
+        Returns how many rows that stand in for `failed` are not settled yet, by channel.
+        """
+        async with self._begin() as conn:
+            found = await fall_back(conn, broadcast_id, spec, policy, failed, order, now)
+        await self._seal(broadcast_id, now)
+        return found
 
     async def finish(self, broadcast_id: int, now: datetime) -> bool:
         """Seal what is left and mark the broadcast finished; False while rows are open."""

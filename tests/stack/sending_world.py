@@ -101,7 +101,12 @@ class SendingWorld:
             task_queue=names.QUEUE_DELIVERY,
             workflows=[Broadcast],
             workflow_runner=sandbox_runner(),
-            activities=[steps.open_broadcast, steps.deliver, steps.settle_broadcast],
+            activities=[
+                steps.open_broadcast,
+                steps.deliver,
+                steps.fall_back,
+                steps.settle_broadcast,
+            ],
         )
         async with AsyncExitStack() as stack:
             for sender in senders.values():

@@ -94,7 +94,12 @@ class World:
                 task_queue=names.QUEUE_DELIVERY,
                 workflows=[Broadcast],
                 workflow_runner=sandbox_runner(),
-                activities=[steps.open_broadcast, steps.deliver, steps.settle_broadcast],
+                activities=[
+                    steps.open_broadcast,
+                    steps.deliver,
+                    steps.fall_back,
+                    steps.settle_broadcast,
+                ],
             )
             async with flows, sending:
                 yield environment
