@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.db.freeze import ADDRESS, JUDGED, judging
+from adapters.db.freeze import ADDRESS, JUDGED, TOLD_ONLY, judging
 from domain.message import PER_CONTACT, Channel
 from domain.policy import Policy
 from domain.ports import BroadcastSpec
@@ -35,19 +35,22 @@ def _statement(channel: Channel) -> TextClause:
               -- Nobody stands in for a stand-in.
               AND NOT starts_with(d.why, '{_STANDS_IN}')
         ),
+        -- Each read once: looked up per person, they would be read through for every one of them.
+        reached AS MATERIALIZED (
+            -- By an earlier channel of the order, or about to be.
+            SELECT s.recipient FROM deliveries s
+            WHERE s.broadcast_id = :broadcast AND s.channel = ANY(:order)
+              AND starts_with(s.why, :mark) AND NOT {_LOST.format(row="s")}
+        ),
+        anyway AS MATERIALIZED (
+            -- To whom this message goes, or went, there anyway, if in another part of it.
+            SELECT o.recipient, o.state, lower(o.address) AS address FROM deliveries o
+            WHERE o.broadcast_id = ANY(:parts) AND o.channel = :channel
+        ),
         waiting AS (
             SELECT l.* FROM lost l
-            WHERE NOT EXISTS (
-                -- Reached already by an earlier channel of the order, or about to be.
-                SELECT 1 FROM deliveries s
-                WHERE s.broadcast_id = :broadcast AND s.channel = ANY(:order)
-                  AND s.recipient = l.recipient AND starts_with(s.why, :mark)
-                  AND NOT {_LOST.format(row="s")})
-              AND NOT EXISTS (
-                -- This message goes, or went, to them there anyway, if in another part of it.
-                SELECT 1 FROM deliveries o
-                WHERE o.broadcast_id = ANY(:parts) AND o.channel = :channel
-                  AND o.recipient = l.recipient)
+            WHERE NOT EXISTS (SELECT 1 FROM reached x WHERE x.recipient = l.recipient)
+              AND NOT EXISTS (SELECT 1 FROM anyway x WHERE x.recipient = l.recipient)
         ),
         seen AS (
             SELECT c.id AS recipient, c.id AS contact_id, :mark || w.why AS why, false AS told,
@@ -55,14 +58,12 @@ def _statement(channel: Channel) -> TextClause:
                    a.segment,
                    :channel = ANY(CASE WHEN cardinality(c.channels) = 0
                                        THEN ARRAY['email', 'in_app'] ELSE c.channels END)
-                   -- One telephone of two people rings once.
-                   AND NOT EXISTS (
-                       SELECT 1 FROM deliveries o
-                       WHERE o.broadcast_id = ANY(:parts) AND o.channel = :channel
-                         AND lower(o.address) = lower({address}) AND o.state <> 'suppressed')
                    AS allowed
             FROM waiting w JOIN contacts c ON c.id = w.recipient
             LEFT JOIN accounts a ON a.id = c.account_id
+            -- One telephone of two people rings once.
+            WHERE NOT EXISTS (SELECT 1 FROM anyway x WHERE x.address = lower({address})
+                                                       AND x.state <> 'suppressed')
         ),
         {JUDGED}
         INSERT INTO deliveries (broadcast_id, incident_id, channel, recipient, account_id,
@@ -133,10 +134,10 @@ async def fall_back(
 async def resting(
     conn: AsyncConnection, spec: BroadcastSpec, fallbacks: Mapping[Channel, Collection[Channel]]
 ) -> tuple[Channel, ...]:
-    """Fallback channels that no part of this message goes to: people may have been told there."""
+    """Fallback channels that no part of an end goes to: people may have been told there."""
     named = dict.fromkeys(c for order in fallbacks.values() for c in order)
-    if not named:
+    if not named or spec.moment not in TOLD_ONLY:
         return ()
     parts = await conn.execute(_PARTS, {"incident": spec.incident_id, "version": spec.version})
-    used = {name for part in parts for name in part.channels} | set(spec.channels)
+    used = {name for part in parts for name in part.channels}
     return tuple(c for c in named if c not in used)

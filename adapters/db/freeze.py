@@ -274,13 +274,12 @@ async def freeze(
 ) -> None:
     """Write the rows of every channel of the broadcast.
 
-    `instead` are channels besides, on which people may have been told in place of another: what
-    goes to those who were told goes to them there.
+    `instead` are channels besides, on which people may have been told in place of another: an
+    end goes to them there.
     """
     kin = await has_kin(conn, spec.incident_id)
     statements = _KIN_STATEMENTS if kin else _STATEMENTS
-    besides = instead if spec.moment in TOLD_ONLY else ()
-    for channel in dict.fromkeys((*spec.channels, *besides)):
+    for channel in dict.fromkeys((*spec.channels, *instead)):
         # Notes to executives are for the staff, not for the audience.
         if spec.moment is Moment.EXECUTIVE and channel not in FOR_ALL:
             continue

@@ -173,6 +173,9 @@ DOES: dict[str, Callable[[Policy], bool]] = {
     "Do not send a mail again when nobody knows whether it left": lambda p: (
         p.delivery.on_unknown[MAIL] == "hold"
     ),
+    "Send a text message to whoever cannot be reached by mail": lambda p: (
+        Channel.SMS in p.delivery.fallbacks(p.channels(P2, INITIAL))
+    ),
     "A public report of a P1 within a day": lambda p: (
         p.severities[P1].post_mortem.within == timedelta(hours=24)
     ),
