@@ -49,6 +49,17 @@ _FELT = text(
     WHERE i.id = ANY(:incidents) AND m.account_id = ANY(:accounts)
     """
 )
+# Announced work does not count, as long as it was announced: an overrun is no plan.
+_WINDOWS = text(
+    """
+    SELECT i.id, i.audience_id, m.told_start AS begins,
+           coalesce((i.state->>'first_end')::timestamptz, m.told_end) AS ends
+    FROM maintenances m JOIN incidents i ON i.id = m.id
+    WHERE m.impact <> 'none' AND m.told_start IS NOT NULL AND i.stage <> 'cancelled'
+      AND NOT i.dry_run AND m.told_start <= :until
+      AND coalesce((i.state->>'first_end')::timestamptz, m.told_end) >= :since
+    """
+)
 _CREDITED = text(
     """
     SELECT account_id, incident_id, month, amount FROM credits
@@ -140,8 +151,9 @@ class CreditStore:
                 {"id": state.id},
             )
             near = await _neighbours(conn, plan, own)
+            windows = await _windows(conn, [own, *near.values()])
             async for accounts in _accounts(conn, plan, audience):
-                found = await _credits(conn, plan, own, near, accounts, month)
+                found = await _credits(conn, plan, own, near, windows, accounts, month)
                 rows = [_row(state.id, item, month, policy.hash, now) for item in found if item]
                 if rows:
                     await conn.execute(insert(CreditRow).on_conflict_do_nothing(), rows)
@@ -268,6 +280,13 @@ async def _neighbours(conn: AsyncConnection, plan: CreditPolicy, own: Span) -> M
     return {span.case: span for span in outage(own.case, [*spans, own]) if span.case != own.case}
 
 
+async def _windows(conn: AsyncConnection, spans: Sequence[Span]) -> Mapping[str, Span]:
+    """Announced work that falls into an outage, by id."""
+    given = {"since": min(s.begin for s in spans), "until": max(s.end for s in spans)}
+    rows = await conn.execute(_WINDOWS, given)
+    return {row.id: Span(case=row.id, begin=row.begins, end=row.ends) for row in rows}
+
+
 async def _accounts(
     conn: AsyncConnection, plan: CreditPolicy, audience: str
 ) -> AsyncIterator[Sequence[Any]]:
@@ -287,15 +306,14 @@ async def _credits(
     plan: CreditPolicy,
     own: Span,
     near: Mapping[str, Span],
+    windows: Mapping[str, Span],
     accounts: Sequence[Any],
     month: str,
 ) -> list[Credit | None]:
     ids = [row.id for row in accounts]
-    asked = {"accounts": ids, "incidents": list(near), "incident": own.case, "month": month}
-    felt: dict[str, list[Span]] = {}
-    if near:
-        for row in await conn.execute(_FELT, asked):
-            felt.setdefault(row.account_id, []).append(near[row.incident_id])
+    asked = {"accounts": ids, "incidents": [*near], "incident": own.case, "month": month}
+    felt = await _those_who_felt(conn, near, ids)
+    warned = await _those_who_felt(conn, windows, ids)
     earlier: dict[str, list[Any]] = {}
     for row in await conn.execute(_CREDITED, asked):
         earlier.setdefault(row.account_id, []).append(row)
@@ -311,10 +329,23 @@ async def _credits(
                 account.plan,
                 account.monthly_fee,
                 spans,
+                tuple(warned.get(account.id, ())),
                 before=sum((r.amount for r in credited if r.incident_id in same), Decimal(0)),
                 month=sum((r.amount for r in credited if r.month == month), Decimal(0)),
             )
         )
+    return found
+
+
+async def _those_who_felt(
+    conn: AsyncConnection, cases: Mapping[str, Span], accounts: Sequence[str]
+) -> dict[str, list[Span]]:
+    """By account, those of the cases in whose audience it is."""
+    found: dict[str, list[Span]] = {}
+    if cases:
+        given = {"incidents": [*cases], "accounts": accounts}
+        for row in await conn.execute(_FELT, given):
+            found.setdefault(row.account_id, []).append(cases[row.incident_id])
     return found
 
 

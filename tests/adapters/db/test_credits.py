@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.db.audit import Audit
 from adapters.db.credits import CreditStore
+from adapters.db.maintenance_models import MaintenanceRow
 from adapters.db.models import AccountRow, AudienceMemberRow, AudienceRow, IncidentRow
 from domain.errors import BadInput, NotFound, Refused
 from domain.incident import AudienceCount, IncidentState, Stage
@@ -176,6 +177,31 @@ async def test_what_was_decided_stays_when_it_is_worked_out_again(
     longer = state.model_copy(update={"resolved_at": now + timedelta(hours=9)})
     assert await propose(store, policy, longer) == (1, "8.00 USD", 0)
     assert await amounts(store, "one") == {"big": 100, "pro": 8}
+
+
+async def test_announced_work_does_not_count_and_its_overrun_does(
+    store: CreditStore, engine: AsyncEngine, policy: Policy, felt: Felt, now: datetime
+) -> None:
+    state = await felt("one", 0, 130, "big", "pro")
+    # Announced for the first half hour to one of them, and told later that it takes longer.
+    work = await felt("mnt_1", 0, 30, "big", severity="P4", category="maintenance")
+    half = now + timedelta(minutes=30)
+    async with engine.begin() as conn:
+        await conn.execute(
+            insert(MaintenanceRow).values(
+                id=work.id, description="", advice="", impact="unavailable", starts_at=now,
+                ends_at=half, told_start=now, told_end=half + timedelta(hours=5),
+            )
+        )  # fmt: skip
+        await conn.execute(
+            text("UPDATE incidents SET state = jsonb_build_object('first_end', cast(:end AS text))"
+                 " WHERE id = 'mnt_1'"),
+            {"end": half.isoformat()},
+        )  # fmt: skip
+    assert await propose(store, policy, state) == (2, "54.00 USD", 0)
+    big = next(i for i in (await store.page("one")).items if i.account_id == "big")
+    assert big.working["minutes"] == 100
+    assert [span["case"] for span in big.working["excluded"]] == ["mnt_1"]
 
 
 async def test_a_rehearsal_and_a_policy_without_credits_owe_nothing(
