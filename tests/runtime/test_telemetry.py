@@ -98,7 +98,7 @@ async def test_one_trace_from_the_webhook_to_the_delivery_and_none_twice_on_repl
 ) -> None:
     environment = WorkflowEnvironment.from_client(await connect(temporal.address))
     async with world_on(environment, engine, policy) as world:
-        deps = deps_on(engine, policy, temporal.address)
+        deps = deps_on(engine, world.policy, temporal.address)
         response = await post(deps, traceparent=CALLER, **{"X-Correlation-ID": "corr-12345"})
         incident_id = response.json()["incident_id"]
         await approved_and_sent(world, incident_id)
