@@ -50,7 +50,10 @@ def approve(
     with open_gateway(data_dir) as client:
         found = find(client, incident)
         body = {"draft": draft or pending_version(found), "decision": "approve"}
-        emit(call(client, "POST", f"/api/incidents/{found['id']}/decision", json=body), as_json)
+        done = call(client, "POST", f"/api/incidents/{found['id']}/decision", json=body)
+        emit(done, as_json)
+    if done["state"] == "pending" and not as_json:
+        typer.echo("Not out yet: the policy wants a second approval, by another person.")
 
 
 @app.command()
