@@ -131,8 +131,9 @@ class Doors:
 @asynccontextmanager
 async def doors_on(engine: AsyncEngine, policy: Policy) -> AsyncIterator[Doors]:
     """The doors with a worker behind them."""
-    spoken = policy.model_copy(update={"locales": ("en", "de")})
-    async with skipping() as environment, world_on(environment, engine, spoken) as world:
+    few = policy.model_copy(update={"locales": ("en", "de")})
+    async with skipping() as environment, world_on(environment, engine, few) as world:
+        spoken = world.policy
         board = AnnouncementStore(engine)
         for channel in (Channel.STATUS_PAGE, Channel.IN_APP):
             # The activities hold this very mapping.
