@@ -153,8 +153,16 @@ async def test_the_status_page_and_its_json_show_it(doors: Doors) -> None:
     await doors.ask("POST", f"/api/maintenances/{id_}/start", "responder")
     await doors.world.until_sent(Channel.STATUS_PAGE, 2)
     await doors.forward(timedelta(seconds=2))
+
+    # The page reads its records at most once a second.
+    async def shown(path: str, status: str) -> bool:
+        found = (await doors.get(path))["scheduled_maintenances"]
+        return bool(found) and found[0]["status"] == status
+
+    await doors.world.until(
+        "it is in progress", lambda: shown("/api/v2/summary.json", "in_progress")
+    )
     summary = await doors.get("/api/v2/summary.json?lang=en")
-    assert summary["scheduled_maintenances"][0]["status"] == "in_progress"
     assert summary["status"] == {
         "indicator": "maintenance",
         "description": "Service Under Maintenance",
@@ -168,8 +176,9 @@ async def test_the_status_page_and_its_json_show_it(doors: Doors) -> None:
     await doors.ask("POST", f"/api/maintenances/{id_}/complete", "responder")
     await doors.world.until_sent(Channel.STATUS_PAGE, 3)
     await doors.world.handle(id_).result()
-    whole = await doors.get("/api/v2/scheduled-maintenances.json")
-    assert whole["scheduled_maintenances"][0]["status"] == "completed"
+    await doors.world.until(
+        "it is completed", lambda: shown("/api/v2/scheduled-maintenances.json", "completed")
+    )
     summary = await doors.get("/api/v2/summary.json")
     assert summary["scheduled_maintenances"] == []
     assert summary["status"]["indicator"] == "none"
