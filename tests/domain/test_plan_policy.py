@@ -142,7 +142,8 @@ def test_what_an_incident_uses_must_be_there(
 
 
 def test_somebody_must_be_there_to_approve(policy: Policy, now: datetime) -> None:
-    nobody = with_figures(policy, people={"roles": {"approver": [], "commander": ["x"]}})
+    roles: dict[str, list[str]] = {role: ["x"] for role in policy.people.roles}
+    nobody = with_figures(policy, people={"roles": roles | {"approver": []}})
     assert unfit(nobody, Story(policy, now).state) == (
         "nobody holds the role 'approver', which approves",
     )
