@@ -38,7 +38,7 @@ up: env ## start the stack alone; its data is kept under .forewarn/
 	@$(BIN)/python starter.py up $(ARGS)
 
 test: env ## run the whole test suite
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 bench: env ## measure speed beside baselines; ARGS="--quick" or "--only NAME" for a part
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -23,6 +23,7 @@ from domain.incident import (
     Frozen,
     HandedOver,
     IncidentState,
+    PolicyAdopted,
     Stage,
     Targeted,
     TimerFired,
@@ -165,6 +166,7 @@ Event = Annotated[
     | Decided
     | Edited
     | HandedOver
+    | PolicyAdopted
     | BroadcastDone
     | TimerFired,
     Field(discriminator="kind"),

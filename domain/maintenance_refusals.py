@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from domain.errors import Refused
-from domain.incident import Decided, Edited, Stage
+from domain.incident import Decided, Edited, PolicyAdopted, Stage
 from domain.maintenance import (
     Begun,
     CalledOff,
@@ -21,7 +21,7 @@ from domain.refusals import refusal
 
 def maintenance_refusal(state: MaintenanceState, event: Event, now: datetime) -> Refused | None:
     """Why a human's command is not allowed now; None when it is."""
-    if isinstance(event, Decided | Edited):
+    if isinstance(event, Decided | Edited | PolicyAdopted):
         return refusal(state, event, now)
     if not isinstance(event, Begun | CalledOff | Completed | Extended | KeptTime | Rescheduled):
         return None

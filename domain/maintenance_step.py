@@ -62,6 +62,28 @@ class MaintenanceStep(Step):
         due = self.state.promise.due if self.state.promise else self.state.ends_at
         self.arm(TimerKind.MAINTENANCE_END, max(self.now, due - self.policy.promises.holding_lead))
 
+    def arm_credit(self) -> None:
+        """When a credit has to be considered, counted from the end that was announced first."""
+        if self.state.first_end is not None and not self.state.credit_considered:
+            due = self.state.first_end + self.figures.credit_after
+            self.arm(TimerKind.CREDIT, max(self.now, due))
+
+    def arm_anew(self) -> None:
+        """By other figures: only what was still to come is moved."""
+        timers = self.state.timers
+        if TimerKind.MAINTENANCE_REMINDER in timers:
+            self.arm_reminder()
+        for kind, before in (
+            (TimerKind.OVERRUN_QUESTION, self.figures.ask_before_end),
+            (TimerKind.OVERRUN_REPEAT, self.figures.warn_before_end),
+        ):
+            if kind in timers:
+                self.arm(kind, max(self.now, self.state.ends_at - before))
+        if TimerKind.MAINTENANCE_END in timers and self.state.promise is not None:
+            self.arm_end()
+        if TimerKind.CREDIT in timers:
+            self.arm_credit()
+
     # Phases
 
     def begin(self, by: str) -> None:
@@ -72,7 +94,7 @@ class MaintenanceStep(Step):
         self.note("maintenance_begun", actor=by)
         self.arm_questions()
         self.arm_end()
-        self.arm(TimerKind.CREDIT, self.state.ends_at + self.figures.credit_after)
+        self.arm_credit()
         if self.now < self.state.ends_at:
             if self.state.announced and not self.state.moved:
                 self.fixed(Moment.MAINTENANCE_START)
@@ -119,9 +141,7 @@ class MaintenanceStep(Step):
             self.arm_window()
             return
         self.arm_questions()
-        if self.state.first_end is not None and not self.state.credit_considered:
-            due = self.state.first_end + self.figures.credit_after
-            self.arm(TimerKind.CREDIT, max(self.now, due))
+        self.arm_credit()
         if self.state.promise is None and self.state.ends_at <= self.now:
             self.arm(TimerKind.MAINTENANCE_END, self.now + self.figures.tell_again_every)
         else:

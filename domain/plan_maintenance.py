@@ -21,6 +21,7 @@ from domain.incident import (
     Drafted,
     Note,
     Pending,
+    PolicyAdopted,
     Stage,
     Targeted,
     TellStaff,
@@ -46,6 +47,7 @@ from domain.message import CLOSING, Moment
 from domain.plan_commands import on_handed_over
 from domain.plan_maintenance_timers import on_timer
 from domain.plan_messages import on_broadcast_done, on_decided, on_drafted, on_edited
+from domain.plan_policy import count_approval_anew, note_policy
 from domain.policy import Policy
 from domain.step import STAFF_CHANNELS
 
@@ -167,6 +169,12 @@ def _on_escalated(step: MaintenanceStep, event: Escalated) -> None:
     step.note("maintenance_escalated", actor=event.by, incident=event.incident_id)
 
 
+def _on_policy_adopted(step: MaintenanceStep, event: PolicyAdopted) -> None:
+    note_policy(step, event)
+    count_approval_anew(step)
+    step.arm_anew()
+
+
 # ---------------------------------------------------------------- what comes from outside
 
 
@@ -260,6 +268,7 @@ _HANDLERS: dict[str, Callable[[MaintenanceStep, Any], None]] = {
     "decided": _on_decided,
     "edited": on_edited,
     "handed_over": on_handed_over,
+    "policy_adopted": _on_policy_adopted,
     "broadcast_done": on_broadcast_done,
     "timer": on_timer,
 }

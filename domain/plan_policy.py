@@ -13,15 +13,21 @@ def on_policy_adopted(step: Step, event: PolicyAdopted) -> None:
     A draft that waits keeps its texts, because somebody may be reading it; from the next message
     on everything is as the new policy says.
     """
-    step.set(policy_hash=event.hash)
-    step.note("policy_changed", actor=event.by, by=event.by, old=event.old, new=event.hash)
-    _count_approval_anew(step)
+    note_policy(step, event)
+    count_approval_anew(step)
     _count_promise_anew(step)
     _count_quiet_anew(step)
     confirm_by_rule(step)
 
 
-def _count_approval_anew(step: Step) -> None:
+def note_policy(step: Step, event: PolicyAdopted) -> None:
+    """Remember whose rules hold from now on."""
+    step.set(policy_hash=event.hash)
+    step.note("policy_changed", actor=event.by, by=event.by, old=event.old, new=event.hash)
+
+
+def count_approval_anew(step: Step) -> None:
+    """What waits is pressed for by the new figures, and never let out by fewer people."""
     pending, approval = step.state.pending, step.policy.approval
     if pending is None:
         return

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from domain.incident import Frozen, IncidentState
+from domain.maintenance import is_maintenance
 from domain.policy import Policy
 
 # A list of words may be as long as a page; the log shall be read by people.
@@ -37,6 +38,8 @@ def unfit(policy: Policy, state: IncidentState) -> tuple[str, ...]:
     missing: list[str] = []
     if state.category not in policy.categories:
         missing.append(f"it has no category {state.category!r}")
+    if is_maintenance(state.id) and policy.maintenance is None:
+        missing.append("it plans no maintenance")
     known = policy.component_keys()
     missing += [f"it has no component {key!r}" for key in state.components if key not in known]
     missing += [f"it has no region {key!r}" for key in state.regions if key not in policy.regions]

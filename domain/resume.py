@@ -17,6 +17,8 @@ from domain.incident import (
     Target,
     TellStaff,
 )
+from domain.maintenance import MaintenanceState
+from domain.maintenance_step import MaintenanceStep
 from domain.message import Moment
 from domain.plan_cascade import ask_links_again
 from domain.plan_engage import war_room
@@ -67,9 +69,7 @@ def mend(
 ) -> tuple[IncidentState, list[Action]]:
     """Go on without the lost records: what waited for approval unseen is written anew."""
     step = Step(state, now, policy)
-    step.note("records_lost", since=lost.since, until=state.steps)
-    if lost.audience is not None:
-        step.set(audience=lost.audience)
+    _note_loss(step, lost)
     pending = state.pending
     if pending is not None and lost.pending:
         step.note("draft_lost", version=pending.draft, moment=pending.moment)
@@ -92,3 +92,25 @@ def mend(
         )
     step.actions.append(TellStaff())
     return step.state, step.actions
+
+
+def mend_maintenance(
+    state: MaintenanceState, lost: RecordsLost, now: datetime, policy: Policy
+) -> tuple[MaintenanceState, list[Action]]:
+    """As `mend`, for planned work: its words ask for approval again."""
+    step = MaintenanceStep(state, now, policy)
+    _note_loss(step, lost)
+    pending = state.pending
+    if pending is not None and lost.pending:
+        step.note("draft_lost", version=pending.draft, moment=pending.moment)
+        step.write(pending.moment)
+    elif pending is not None and lost.audience is not None:
+        step.set(pending=pending.model_copy(update={"audience": lost.audience}))
+    step.actions.append(TellStaff())
+    return step.state, step.actions
+
+
+def _note_loss(step: Step, lost: RecordsLost) -> None:
+    step.note("records_lost", since=lost.since, until=step.state.steps)
+    if lost.audience is not None:
+        step.set(audience=lost.audience)

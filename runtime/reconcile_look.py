@@ -11,11 +11,14 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.db.reconcile import Records
 from domain.incident import IncidentState
+from domain.maintenance import MaintenanceState, is_maintenance
 from domain.policy import Policy
 from runtime.reconcile import Both, Run, Status
+from workflows.maintenance_messages import MaintenanceStart
 from workflows.messages import IncidentStart, TimelineLine
 from workflows.names import (
     INCIDENT,
+    MAINTENANCE,
     broadcast_workflow_id,
     incident_workflow_id,
     post_mortem_workflow_id,
@@ -23,7 +26,6 @@ from workflows.names import (
 
 AT_ONCE = 20
 QUERY_SECONDS = 10
-_PREFIX = incident_workflow_id("")
 _STATUS = {
     WorkflowExecutionStatus.RUNNING: Status.RUNNING,
     WorkflowExecutionStatus.CONTINUED_AS_NEW: Status.RUNNING,
@@ -78,21 +80,22 @@ class Look:
         lines = await self._records.lines(incident_id)
         return lines[-1].at if lines else None
 
-    async def beginning(self, incident_id: str) -> tuple[IncidentStart, Policy]:
-        """What the newest run was started with, and the policy it follows."""
+    async def beginning(self, incident_id: str) -> tuple[str, Policy]:
+        """The hash of the policy that the newest run was started with, and the one it follows."""
         handle = self._client.get_workflow_handle(incident_workflow_id(incident_id))
         history = aiter(handle.fetch_history_events(page_size=1))
         first = (await anext(history)).workflow_execution_started_event_attributes
-        given = await self._client.data_converter.decode(first.input.payloads, [IncidentStart])
+        kind = MaintenanceStart if is_maintenance(incident_id) else IncidentStart
+        given = await self._client.data_converter.decode(first.input.payloads, [kind])
         policy: Policy = await handle.query(
             "policy", result_type=Policy, rpc_timeout=timedelta(seconds=QUERY_SECONDS)
         )
-        return given[0], policy
+        return given[0].policy_hash, policy
 
     async def _ids(self, status: str) -> list[str]:
-        query = f"WorkflowType = '{INCIDENT}' AND ExecutionStatus = '{status}'"
-        found = self._client.list_workflows(query)
-        return [execution.id.removeprefix(_PREFIX) async for execution in found]
+        kinds = f"WorkflowType IN ('{INCIDENT}', '{MAINTENANCE}')"
+        found = self._client.list_workflows(f"{kinds} AND ExecutionStatus = '{status}'")
+        return [execution.id.rpartition("/")[2] async for execution in found]
 
     async def _all(self, ids: Iterable[str], *, ask: bool) -> dict[str, Run]:
         wanted = list(ids)
@@ -114,10 +117,15 @@ class Look:
             try:
                 state: IncidentState = await handle.query(
                     "state",
-                    result_type=IncidentState,
+                    result_type=_state_of(workflow_id),
                     rpc_timeout=timedelta(seconds=QUERY_SECONDS),
                 )
             except (RPCError, WorkflowQueryFailedError):
                 # No worker, or one of a release that can't be asked: said as such.
                 return Run(status=status)
             return Run(status=status, state=state)
+
+
+def _state_of(workflow_id: str) -> type[IncidentState]:
+    planned = is_maintenance(workflow_id.rpartition("/")[2])
+    return MaintenanceState if planned else IncidentState

@@ -11,11 +11,13 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from adapters.db.audiences import AudienceStore
 from adapters.db.incidents import IncidentStore
+from adapters.db.maintenances import MaintenanceStore
 from adapters.db.mend import LOST_HASH, Mender
 from adapters.db.policies import PolicyStore
 from adapters.db.reconcile import IncidentRecord
 from domain.facts import audience_rule
 from domain.incident import AudienceCount, BroadcastDone, IncidentState
+from domain.maintenance import MaintenanceState
 from domain.message import Channel, Moment
 from domain.policy import Policy
 from domain.ports import BroadcastSpec, Decision, PromiseChange, TimelineEntry
@@ -55,6 +57,7 @@ class RecordsRepair:
         incidents: IncidentStore,
         audiences: AudienceStore,
         policies: PolicyStore,
+        maintenances: MaintenanceStore,
         words: Words,
         clock: Callable[[], datetime],
     ) -> None:
@@ -64,6 +67,7 @@ class RecordsRepair:
         self._incidents = incidents
         self._audiences = audiences
         self._policies = policies
+        self._maintenances = maintenances
         self._words = words
         self._clock = clock
         self._leapt = False
@@ -89,17 +93,19 @@ class RecordsRepair:
         if not self._leapt:
             await self._mender.leap(max((w.watermark for w in _states(both)), default=0))
             self._leapt = True
-        start, policy = await self._look.beginning(state.id)
+        began_with, policy = await self._look.beginning(state.id)
         await self._policies.save(policy, "reconcile", now)
-        title = f"(title lost) {', '.join(state.components) or 'unknown component'}"
+        title = _title(state, policy)
         # Another one than it was started with, where it took up a policy since.
-        policy_hash = state.policy_hash or start.policy_hash
+        policy_hash = state.policy_hash or began_with
         await self._mender.row(state, title, policy_hash, now)
+        if isinstance(state, MaintenanceState):
+            await self._maintenances.restore(state, now)
         lines = await self._look.lines(state.id)
         await self._record(state, record, lines, now)
         await self._mender.renumber(state.id, state.watermark)
-        if state.drafting and state.drafting.note_id:
-            await self._mender.note(state.drafting.note_id, state.id, now)
+        for note_id in _notes(state):
+            await self._mender.note(note_id, state.id, now)
         audience = await self._audience(state, record, policy, now)
         gone = lost_broadcasts(record, state, both.runs)
         doubtful = 0
@@ -192,6 +198,20 @@ class RecordsRepair:
     async def _tell(self, incident_id: str, signal: str, message: object) -> None:
         handle = self._client.get_workflow_handle(incident_workflow_id(incident_id))
         await handle.signal(signal, message)
+
+
+def _title(state: IncidentState, policy: Policy) -> str:
+    """What stands for a lost title; that of planned work is read by customers."""
+    if isinstance(state, MaintenanceState):
+        return ", ".join(policy.component(key).names.get("en", key) for key in state.components)
+    return f"(title lost) {', '.join(state.components) or 'unknown component'}"
+
+
+def _notes(state: IncidentState) -> set[str]:
+    """The rows of humans' words that its next drafts will ask for."""
+    drafts = (state.pending, state.drafting, state.holding, state.suggesting, state.executive)
+    said = {draft.note_id for draft in drafts if draft is not None}
+    return {note_id for note_id in (*said, *state.stated.values()) if note_id is not None}
 
 
 def _state(finding: Finding, both: Both) -> IncidentState:

@@ -19,8 +19,38 @@ from runtime.servers import PostgresServer
 
 ROOT = Path(__file__).parents[1]
 TEMPLATE = "forewarn_template"
+SLOW_SECONDS = 60
+LONGEST_FAILURE = 4_000
 # Nothing here has to survive a power failure.
 UNSAFE_BUT_FAST = ("fsync", "synchronous_commit", "full_page_writes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(NamedAtOnce(config))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first: at the end one worker would wait for the other's last."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+class NamedAtOnce:
+    """Says at once which test failed or is slow: a run that is cut off ends without a summary."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if terminal is None or not (report.failed or report.duration > SLOW_SECONDS):
+            return
+        took = f"{report.when} {report.outcome} after {report.duration:.0f} s"
+        terminal.write_line(f"\n{report.nodeid}: {took}")
+        if report.failed:
+            terminal.write_line(report.longreprtext[-LONGEST_FAILURE:])
 
 
 @pytest.fixture(scope="session")

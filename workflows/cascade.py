@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import suppress
 
 from temporalio import workflow
@@ -21,24 +20,20 @@ from domain.cascade import (
 )
 from domain.errors import Refused
 from domain.incident import IncidentState
-from domain.policy import Policy
 from domain.refusals import refusal
 from domain.signal import AlertBatch
 from domain.split import SplitOpening, SplitResult
 from workflows import names, options
-from workflows.commands import Queued, failure
 from workflows.messages import CommandResult, IncidentStart, MergeInput, SplitInput
+from workflows.running import Queued, Running, failure
 
 
-class Cascade:
+class Cascade(Running[IncidentState]):
     """The part of the incident that speaks to other incidents."""
 
-    _state: IncidentState
     _recorded: IncidentState
     """As the last step left it, with everything of it written."""
-    _policy: Policy
     _start: IncidentStart
-    _queue: deque[Queued]
 
     # ------------------------------------------------------------ messages
 

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
-from domain.errors import Refused
-from domain.incident import Edited, Event, IncidentState
+from domain.incident import Event, IncidentState
 from domain.refusals import refusal
-from domain.resume import RecordsLost
 from workflows.messages import (
     AcknowledgeInput,
-    AdoptPolicyInput,
     ChangeSeverityInput,
     CommandResult,
     ConfirmInput,
     CreditsApprovedInput,
-    DecideInput,
-    DecideResult,
     DismissInput,
     FalseAlarmInput,
     HandOverInput,
@@ -27,36 +19,12 @@ from workflows.messages import (
     ResolveInput,
     StateFactsInput,
 )
+from workflows.running import Queued, failure
+from workflows.shared_messages import SharedMessages
 
 
-class Queued:
-    """An event that waits for its turn, and what became of it."""
-
-    def __init__(self, event: Event | RecordsLost) -> None:
-        self.event = event
-        self.done = False
-        self.refused: Refused | None = None
-
-
-class Commands:
+class Commands(SharedMessages[IncidentState]):
     """The part of the incident that humans talk to; the queue is worked off by its run."""
-
-    _state: IncidentState
-    _queue: deque[Queued]
-
-    @workflow.update(name="decide")
-    async def decide(self, decision: DecideInput) -> DecideResult:
-        event = decision.event()
-        await self._command(event)
-        if isinstance(event, Edited):
-            return DecideResult(draft=event.version, state="pending")
-        waits = self._state.pending is not None and self._state.pending.draft == event.draft
-        done = "approved" if event.decision == "approve" else "rejected"
-        return DecideResult(draft=event.draft, state="pending" if waits else done)
-
-    @decide.validator
-    def _check_decide(self, decision: DecideInput) -> None:
-        self._refuse(decision.event())
 
     @workflow.update(name="post_update")
     async def post_update(self, command: PostUpdateInput) -> CommandResult:
@@ -130,14 +98,6 @@ class Commands:
     def _check_hand_over(self, command: HandOverInput) -> None:
         self._refuse(command.event())
 
-    @workflow.update(name="adopt_policy")
-    async def adopt_policy(self, command: AdoptPolicyInput) -> CommandResult:
-        return await self._command(command.event())
-
-    @adopt_policy.validator
-    def _check_adopt_policy(self, command: AdoptPolicyInput) -> None:
-        self._refuse(command.event())
-
     @workflow.update(name="acknowledge")
     async def acknowledge(self, command: AcknowledgeInput) -> CommandResult:
         return await self._command(command.event())
@@ -160,8 +120,3 @@ class Commands:
         if queued.refused is not None:
             raise failure(queued.refused)
         return CommandResult(stage=self._state.stage, severity=self._state.severity)
-
-
-def failure(refused: Refused) -> ApplicationError:
-    """A refusal as the caller of an update gets it: with its kind, and final."""
-    return ApplicationError(str(refused), type=refused.kind, non_retryable=True)

@@ -8,28 +8,21 @@ become events; the plan answers with actions; actions become activities and chil
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Coroutine
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from activities.approval import TellStaffInput
 from activities.credits import CreditsInput
 from activities.draft import DraftInput
 from activities.record import Recorded, RecordInput
-from activities.target import TargetInput
 from activities.war_room import WarRoomInput
 from domain.cascade import AnswerMerge, AskMerge, HandTo, OpenSplit, TakeIn
-from domain.errors import Refused
 from domain.incident import (
     Action,
     AlertsReceived,
     AnswerPostMortem,
     Broadcast,
-    BroadcastDone,
     Close,
     CreditsProposed,
     Decide,
@@ -45,56 +38,37 @@ from domain.incident import (
     ProposeCredits,
     SettlePromise,
     Target,
-    Targeted,
     TellStaff,
-    TimerFired,
-    TimerKind,
     WarRoomOpened,
 )
-from domain.plan import next_timer, open_incident, plan
-from domain.policy import Policy
+from domain.plan import open_incident, plan
 from domain.ports import BroadcastSpec
 from domain.refusals import refusal
 from domain.resume import RecordsLost, mend, resume
-from domain.signal import AlertBatch
-from workflows import adopting, children, names, options
+from workflows import children, names, options
 from workflows.cascade import Cascade
-from workflows.commands import Commands, Queued
+from workflows.commands import Commands
 from workflows.messages import (
-    DecideInput,
     IncidentStart,
-    PendingView,
     StatusView,
-    TimelineLine,
 )
-from workflows.view import View, scope, status_view
+from workflows.running import HISTORY_LIMIT, Queued
+from workflows.view import status_view
 
-# A run continues as new past so many events; the server suggests it only at 4,096.
-HISTORY_LIMIT = 800
 # Of runs that began before 0.2.0.
 OLD_HISTORY_LIMIT = 1_000
-# Lines of the `timeline` query; the whole timeline is in PostgreSQL.
-RECENT_LINES = 100
 
 
 @workflow.defn(name=names.INCIDENT)
 class Incident(Commands, Cascade):
     @workflow.init
     def __init__(self, start: IncidentStart) -> None:
+        super().__init__(start.lines, start.broadcasting)
         self._start = start
-        self._state: IncidentState = start.state or open_incident(
+        self._state = start.state or open_incident(
             start.incident_id, start.batch, start.opened_at, start.dry_run
         )
         self._recorded = self._state
-        self._queue: deque[Queued] = deque()
-        self._lines: deque[TimelineLine] = deque(start.lines, maxlen=RECENT_LINES)
-        self._broadcasting: set[int] = set(start.broadcasting)
-        self._armed: tuple[TimerKind, datetime] | None = None
-        self._timer: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._view = View()
-        self._news = self._telling = False
-        self._desk = True
         if start.state is None:
             self._queue.append(Queued(AlertsReceived(batch=start.batch)))
         self._queue.extend(Queued(event) for event in start.queue)
@@ -106,7 +80,7 @@ class Incident(Commands, Cascade):
         self._since_0_3 = workflow.patched("since-0.3.0")
         if start.state is None and not workflow.patched("since-0.4.0"):
             self._state = self._state.model_copy(update={"edition": 0})
-        self._policy = start.policy or await self._load_policy()
+        self._policy = start.policy or await self._fetch_policy(start.policy_hash)
         if start.state is not None:
             self._view.show(self._state)
         try:
@@ -118,16 +92,6 @@ class Incident(Commands, Cascade):
             raise
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self.status()
-
-    async def _load_policy(self) -> Policy:
-        policy: Policy = await workflow.execute_activity(
-            "load_policy",
-            self._start.policy_hash,
-            result_type=Policy,
-            **options.PROJECTION,
-            summary=f"Load policy {self._start.policy_hash}",
-        )
-        return policy
 
     async def _live(self) -> None:
         """Take events one by one until the incident is over and everything sent is counted."""
@@ -147,29 +111,6 @@ class Incident(Commands, Cascade):
 
     # ------------------------------------------------------------ messages
 
-    @workflow.signal(name="alert_received")
-    def alert_received(self, batch: AlertBatch) -> None:
-        self._queue.append(Queued(AlertsReceived(batch=batch)))
-
-    @workflow.signal(name="approval")
-    def approval(self, decision: DecideInput) -> None:
-        """A decision from the Temporal UI or CLI: whoever may signal is an approver.
-
-        Edits are not taken here, because text must not enter history: they come by HTTP or Slack.
-        """
-        if decision.decision != "edit":
-            self._queue.append(Queued(decision.event()))
-
-    @workflow.signal(name="broadcast_done")
-    def broadcast_done(self, done: BroadcastDone) -> None:
-        self._broadcasting.discard(done.broadcast)
-        self._queue.append(Queued(done))
-
-    @workflow.signal(name="records_lost")
-    def records_lost(self, lost: RecordsLost) -> None:
-        """PostgreSQL was restored from before now; `reconcile` says what of this is gone."""
-        self._queue.append(Queued(lost))
-
     @workflow.signal(name="post_mortem_moved")
     def post_mortem_moved(self, moved: PostMortemMoved) -> None:
         self._queue.append(Queued(moved))
@@ -179,57 +120,31 @@ class Incident(Commands, Cascade):
         """All that this run knows: `reconcile` compares it with PostgreSQL."""
         return self._state
 
-    @workflow.query(name="policy")
-    def policy(self) -> Policy:
-        """The policy that rules here, should PostgreSQL have lost it."""
-        return self._policy
-
     @workflow.query(name="status")
     def status(self) -> StatusView:
         return status_view(self._state)
-
-    @workflow.query(name="pending_draft")
-    def pending_draft(self) -> PendingView:
-        return PendingView(pending=self._state.pending)
-
-    @workflow.query(name="timeline")
-    def timeline(self) -> list[TimelineLine]:
-        return list(self._lines)
 
     # ------------------------------------------------------------ events → plan → actions
 
     async def _process(self, queued: Queued) -> None:
         """One step: plan, record it, then carry it out, so that nothing is sent unrecorded."""
-        event, now = queued.event, workflow.now()
+        event: Event | RecordsLost = queued.event
+        now = workflow.now()
         if self._since_0_3 and self._knows(event):
             return
         if isinstance(event, PolicyAdopted):
             await self._adopt(queued, event)
-            return
-        if isinstance(event, RecordsLost):
+        elif isinstance(event, RecordsLost):
             self._state, actions = mend(self._state, event, now, self._policy)
+            await self._take_step(actions, now)
         else:
             queued.refused = refusal(self._state, event, now)
-            self._state, actions = plan(self._state, event, now, self._policy)
-        await self._take_step(actions, now)
+            await self._plan(event, now)
         queued.done = True
 
-    async def _adopt(self, queued: Queued, event: PolicyAdopted) -> None:
-        """Go on under another policy, unless it cannot rule this incident; drafts and broadcasts
-        under way, and a post-mortem that has begun, end under the one they began with."""
-        ruling = self._start.policy_hash
-        found = await adopting.policy_for(self._state, event, ruling)
-        if isinstance(found, Refused):
-            queued.refused = found
-        else:
-            self._policy, now = found, workflow.now()
-            self._start = self._start.model_copy(
-                update={"policy": found, "policy_hash": event.hash}
-            )
-            told = event.model_copy(update={"old": ruling})
-            self._state, actions = plan(self._state, told, now, found)
-            await self._take_step(actions, now)
-        queued.done = True
+    async def _plan(self, event: Event, now: datetime) -> None:
+        self._state, actions = plan(self._state, event, now, self._policy)
+        await self._take_step(actions, now)
 
     def _knows(self, event: Event | RecordsLost) -> bool:
         """Whether alerts were told before: those a run is started with come as a signal too."""
@@ -260,9 +175,7 @@ class Incident(Commands, Cascade):
 
     async def _record(self, actions: list[Action], now: datetime) -> None:
         notes = tuple(a for a in actions if isinstance(a, Note))
-        self._lines.extend(
-            TimelineLine(at=now, key=n.key, actor=n.actor, data=n.data) for n in notes
-        )
+        self._remember_lines(notes, now)
         step = RecordInput(
             state=self._state,
             now=now,
@@ -297,7 +210,7 @@ class Incident(Commands, Cascade):
     async def _carry_out(self, action: Action) -> None:
         match action:
             case Target():
-                self._spawn(self._target())
+                self._spawn(self._take_audience(self._start.policy_hash))
             case Draft():
                 self._spawn(self._draft(action))
             case Broadcast():
@@ -319,17 +232,6 @@ class Incident(Commands, Cascade):
                 self._spawn(self._link(action))
             case Note() | Decide() | SettlePromise() | Close() | TakeIn():
                 pass  # written by `_record`; closing ends the loop in `run`
-
-    async def _target(self) -> None:
-        """Take the audience snapshot."""
-        targeted = await workflow.execute_activity(
-            "take_audience",
-            TargetInput(state=self._state, policy_hash=self._start.policy_hash),
-            result_type=Targeted,
-            **options.TARGETING,
-            summary=f"Who is affected: {scope(self._state)}",
-        )
-        self._queue.append(Queued(targeted))
 
     async def _draft(self, draft: Draft) -> None:
         """Write and validate the texts of a moment."""
@@ -370,94 +272,15 @@ class Incident(Commands, Cascade):
             opened = WarRoomOpened(reason="the chat did not open one")
         self._queue.append(Queued(opened))
 
-    def _tell_staff(self) -> None:
-        """Show staff where the incident stands; one at a time, the last state wins."""
-        self._news = True
-        if not self._telling:
-            self._telling = True
-            self._spawn(self._keep_staff_told())
-
-    async def _keep_staff_told(self) -> None:
-        while self._news:
-            self._news = False
-            try:
-                await workflow.execute_activity(
-                    "tell_staff",
-                    TellStaffInput(incident_id=self._state.id),
-                    task_queue=names.QUEUE_DELIVERY,
-                    **options.STAFF,
-                    summary="Show staff where it stands",
-                )
-            except ActivityError as error:
-                # The next change tries again; nobody's decision depends on the chat alone.
-                workflow.logger.warning("staff not told: %s", error.retry_state)
-        self._telling = False
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _note_cancellation(self) -> None:
-        """Somebody ended the run from outside: the timeline says that no promise is kept now."""
-        self._state = self._state.model_copy(update={"steps": self._state.steps + 1})
-        await self._record([Note(key="cancelled")], workflow.now())
-
-    # ------------------------------------------------------------ timers and continuation
-
-    def _arm_timer(self) -> None:
-        """Keep one durable timer for the earliest due time; an unchanged one stays."""
-        due = next_timer(self._state)
-        if due == self._armed:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._armed = due
-        self._timer = asyncio.create_task(self._fire(*due)) if due else None
-
-    async def _fire(self, kind: TimerKind, at: datetime) -> None:
-        wait = max(at - workflow.now(), timedelta(0))
-        await workflow.sleep(wait, summary=f"{kind.replace('_', ' ')} at {at:%H:%M:%S} UTC")
-        self._timer = None
-        self._armed = None
-        self._queue.append(Queued(TimerFired(timer=kind)))
-
-    def _finished(self) -> bool:
-        return self._state.over and not self._queue and not self._tasks and not self._broadcasting
+    # ------------------------------------------------------------ continuation
 
     def _must_continue(self) -> bool:
-        info = workflow.info()
-        limit = HISTORY_LIMIT if self._since_0_2 else OLD_HISTORY_LIMIT
-        long = info.get_current_history_length() > limit
-        return (long or info.is_continue_as_new_suggested()) and not self._tasks
+        return self._grown_long(HISTORY_LIMIT if self._since_0_2 else OLD_HISTORY_LIMIT)
 
     def _carries_its_queue(self) -> bool:
         """Whether nobody waits for an answer to what is queued: without this a run to which
         something comes at every moment would never end."""
-        return (
-            bool(self._queue)
-            and workflow.all_handlers_finished()
-            and not any(isinstance(queued.event, RecordsLost) for queued in self._queue)
-            and workflow.patched("carry-queue")
-        )
-
-    def _continue_as_new(self) -> None:
-        """Go on in a fresh history; children were abandoned on purpose and report by signal."""
-        workflow.continue_as_new(
-            self._start.model_copy(
-                update={
-                    "policy": self._policy,
-                    "state": self._state,
-                    "lines": tuple(self._lines),
-                    "broadcasting": tuple(sorted(self._broadcasting)),
-                    "queue": tuple(self._plain_events()),
-                    "restored": False,
-                }
-            )
-        )
-
-    def _plain_events(self) -> list[Event]:
-        return [q.event for q in self._queue if not isinstance(q.event, RecordsLost)]
+        return bool(self._queue) and self._portable() and workflow.patched("carry-queue")
 
 
 def _manner(draft: Draft) -> str:

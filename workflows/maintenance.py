@@ -8,77 +8,50 @@ approvals, broadcasts and the ledger with incidents, being a row of theirs (`dom
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Coroutine
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
 
-from activities.approval import TellStaffInput
 from activities.maintenance import MaintenanceDraftInput, MaintenanceRecordInput
 from activities.record import Recorded
-from activities.target import TargetInput
 from domain.incident import (
     Action,
-    AlertsReceived,
     Broadcast,
-    BroadcastDone,
     Decide,
     Decided,
     Draft,
     Drafted,
     Edited,
     Note,
+    PolicyAdopted,
     SettlePromise,
     Target,
-    Targeted,
     TellStaff,
-    TimerFired,
-    TimerKind,
 )
-from domain.maintenance import MaintenanceState, Objected, Scheduled
+from domain.maintenance import Event, MaintenanceState, Objected, Scheduled
 from domain.maintenance_refusals import maintenance_refusal
-from domain.plan import next_timer
 from domain.plan_maintenance import plan_maintenance
-from domain.policy import Policy
-from domain.resume import resume
-from domain.signal import AlertBatch
+from domain.resume import RecordsLost, mend_maintenance, resume
 from workflows import children, names, options
-from workflows.maintenance_commands import MaintenanceCommands, Queued
+from workflows.maintenance_commands import MaintenanceCommands
 from workflows.maintenance_messages import MaintenanceStart, MaintenanceStatus
-from workflows.messages import DecideInput, PendingView, TimelineLine
-from workflows.view import View, scope
-
-# A run continues as new past so many events; the server suggests it only at 4,096.
-HISTORY_LIMIT = 800
-# Lines of the `timeline` query; the whole timeline is in PostgreSQL.
-RECENT_LINES = 100
+from workflows.running import Queued
 
 
 @workflow.defn(name=names.MAINTENANCE)
 class Maintenance(MaintenanceCommands):
     @workflow.init
     def __init__(self, start: MaintenanceStart) -> None:
+        super().__init__(start.lines, start.broadcasting)
         self._start = start
-        self._state: MaintenanceState = start.state
-        self._queue: deque[Queued] = deque()
-        self._lines: deque[TimelineLine] = deque(start.lines, maxlen=RECENT_LINES)
-        self._broadcasting: set[int] = set(start.broadcasting)
-        self._armed: tuple[TimerKind, datetime] | None = None
-        self._timer: asyncio.Task[None] | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._view = View()
-        self._news = self._telling = False
-        self._desk = True
+        self._state = start.state
         if start.state.steps == 0:
             self._queue.append(Queued(Scheduled(by=start.by)))
         self._queue.extend(Queued(event) for event in start.queue)
 
     @workflow.run
     async def run(self, start: MaintenanceStart) -> MaintenanceStatus:
-        self._policy = start.policy or await self._load_policy()
+        self._policy = start.policy or await self._fetch_policy(start.policy_hash)
         self._view.show(self._state)
         try:
             if start.restored and start.state.steps:
@@ -90,24 +63,14 @@ class Maintenance(MaintenanceCommands):
         await workflow.wait_condition(workflow.all_handlers_finished)
         return self.status()
 
-    async def _load_policy(self) -> Policy:
-        policy: Policy = await workflow.execute_activity(
-            "load_policy",
-            self._start.policy_hash,
-            result_type=Policy,
-            **options.PROJECTION,
-            summary=f"Load policy {self._start.policy_hash}",
-        )
-        return policy
-
     async def _live(self) -> None:
         """Take events one by one until it is over and everything sent is counted."""
         while not self._finished():
             self._arm_timer()
             await workflow.wait_condition(
-                lambda: bool(self._queue) or self._finished() or self._must_continue()
+                lambda: bool(self._queue) or self._finished() or self._grown_long()
             )
-            if self._must_continue() and workflow.all_handlers_finished():
+            if self._grown_long() and self._portable():
                 self._continue_as_new()
             elif self._queue:
                 await self._process(self._queue.popleft())
@@ -116,34 +79,14 @@ class Maintenance(MaintenanceCommands):
 
     # ------------------------------------------------------------ messages
 
-    @workflow.signal(name="alert_received")
-    def alert_received(self, batch: AlertBatch) -> None:
-        self._queue.append(Queued(AlertsReceived(batch=batch)))
-
     @workflow.signal(name="objected")
     def objected(self, objection: Objected) -> None:
         self._queue.append(Queued(objection))
-
-    @workflow.signal(name="approval")
-    def approval(self, decision: DecideInput) -> None:
-        """A decision from the Temporal UI or CLI: whoever may signal is an approver."""
-        if decision.decision != "edit":
-            self._queue.append(Queued(decision.event()))
-
-    @workflow.signal(name="broadcast_done")
-    def broadcast_done(self, done: BroadcastDone) -> None:
-        self._broadcasting.discard(done.broadcast)
-        self._queue.append(Queued(done))
 
     @workflow.query(name="state")
     def state(self) -> MaintenanceState:
         """All that this run knows: `reconcile` compares it with PostgreSQL."""
         return self._state
-
-    @workflow.query(name="policy")
-    def policy(self) -> Policy:
-        """The policy that rules here, should PostgreSQL have lost it."""
-        return self._policy
 
     @workflow.query(name="status")
     def status(self) -> MaintenanceStatus:
@@ -161,25 +104,27 @@ class Maintenance(MaintenanceCommands):
             broadcasts=state.broadcasts,
         )
 
-    @workflow.query(name="pending_draft")
-    def pending_draft(self) -> PendingView:
-        return PendingView(pending=self._state.pending)
-
-    @workflow.query(name="timeline")
-    def timeline(self) -> list[TimelineLine]:
-        return list(self._lines)
-
     # ------------------------------------------------------------ events → plan → actions
 
     async def _process(self, queued: Queued) -> None:
         """One step: plan, record it, then carry it out, so that nothing is sent unrecorded."""
-        event, now = queued.event, workflow.now()
-        queued.refused = maintenance_refusal(self._state, event, now)
-        # A decision that came too late stands on the timeline, by whatever way it came.
-        if queued.refused is None or isinstance(event, Decided | Edited):
-            self._state, actions = plan_maintenance(self._state, event, now, self._policy)
+        event: Event | RecordsLost = queued.event
+        now = workflow.now()
+        if isinstance(event, PolicyAdopted):
+            await self._adopt(queued, event)
+        elif isinstance(event, RecordsLost):
+            self._state, actions = mend_maintenance(self._state, event, now, self._policy)
             await self._take_step(actions, now)
+        else:
+            queued.refused = maintenance_refusal(self._state, event, now)
+            # A decision that came too late stands on the timeline, by whatever way it came.
+            if queued.refused is None or isinstance(event, Decided | Edited):
+                await self._plan(event, now)
         queued.done = True
+
+    async def _plan(self, event: Event, now: datetime) -> None:
+        self._state, actions = plan_maintenance(self._state, event, now, self._policy)
+        await self._take_step(actions, now)
 
     async def _resume(self) -> None:
         """The first step after the run before was lost: ask again for what it waited for."""
@@ -197,9 +142,7 @@ class Maintenance(MaintenanceCommands):
 
     async def _record(self, actions: list[Action], now: datetime) -> None:
         notes = tuple(a for a in actions if isinstance(a, Note))
-        self._lines.extend(
-            TimelineLine(at=now, key=n.key, actor=n.actor, data=n.data) for n in notes
-        )
+        self._remember_lines(notes, now)
         recorded: Recorded = await workflow.execute_activity(
             "record_maintenance",
             MaintenanceRecordInput(
@@ -224,7 +167,7 @@ class Maintenance(MaintenanceCommands):
     async def _carry_out(self, action: Action) -> None:
         match action:
             case Target():
-                self._spawn(self._target())
+                self._spawn(self._take_audience(self._start.policy_hash))
             case Draft():
                 self._spawn(self._draft(action))
             case Broadcast():
@@ -237,17 +180,6 @@ class Maintenance(MaintenanceCommands):
                     self._tell_staff()
             case _:
                 pass  # written by `_record`; closing ends the loop in `run`
-
-    async def _target(self) -> None:
-        """Take the audience snapshot."""
-        targeted = await workflow.execute_activity(
-            "take_audience",
-            TargetInput(state=self._state, policy_hash=self._start.policy_hash),
-            result_type=Targeted,
-            **options.TARGETING,
-            summary=f"Who is affected: {scope(self._state)}",
-        )
-        self._queue.append(Queued(targeted))
 
     async def _draft(self, draft: Draft) -> None:
         """Write and validate the texts of a moment."""
@@ -262,78 +194,3 @@ class Maintenance(MaintenanceCommands):
             summary=f"Draft {draft.moment}" + (" (fixed words)" if draft.holding else ""),
         )
         self._queue.append(Queued(drafted))
-
-    def _tell_staff(self) -> None:
-        """Show staff where it stands; one at a time, the last state wins."""
-        self._news = True
-        if not self._telling:
-            self._telling = True
-            self._spawn(self._keep_staff_told())
-
-    async def _keep_staff_told(self) -> None:
-        while self._news:
-            self._news = False
-            try:
-                await workflow.execute_activity(
-                    "tell_staff",
-                    TellStaffInput(incident_id=self._state.id),
-                    task_queue=names.QUEUE_DELIVERY,
-                    **options.STAFF,
-                    summary="Show staff where it stands",
-                )
-            except ActivityError as error:
-                # The next change tries again; nobody's decision depends on the chat alone.
-                workflow.logger.warning("staff not told: %s", error.retry_state)
-        self._telling = False
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _note_cancellation(self) -> None:
-        """Somebody ended the run from outside: the timeline says that no promise is kept now."""
-        self._state = self._state.model_copy(update={"steps": self._state.steps + 1})
-        await self._record([Note(key="cancelled")], workflow.now())
-
-    # ------------------------------------------------------------ timers and continuation
-
-    def _arm_timer(self) -> None:
-        """Keep one durable timer for the earliest due time; an unchanged one stays."""
-        due = next_timer(self._state)
-        if due == self._armed:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._armed = due
-        self._timer = asyncio.create_task(self._fire(*due)) if due else None
-
-    async def _fire(self, kind: TimerKind, at: datetime) -> None:
-        wait = max(at - workflow.now(), timedelta(0))
-        await workflow.sleep(wait, summary=f"{kind.replace('_', ' ')} at {at:%d %b %H:%M:%S} UTC")
-        self._timer = None
-        self._armed = None
-        self._queue.append(Queued(TimerFired(timer=kind)))
-
-    def _finished(self) -> bool:
-        return self._state.over and not self._queue and not self._tasks and not self._broadcasting
-
-    def _must_continue(self) -> bool:
-        info = workflow.info()
-        long = info.get_current_history_length() > HISTORY_LIMIT
-        return (long or info.is_continue_as_new_suggested()) and not self._tasks
-
-    def _continue_as_new(self) -> None:
-        """Go on in a fresh history; children were abandoned on purpose and report by signal."""
-        workflow.continue_as_new(
-            self._start.model_copy(
-                update={
-                    "policy": self._policy,
-                    "state": self._state,
-                    "lines": tuple(self._lines),
-                    "broadcasting": tuple(sorted(self._broadcasting)),
-                    "queue": tuple(queued.event for queued in self._queue),
-                    "restored": False,
-                }
-            )
-        )

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
 
-from domain.errors import Refused
-from domain.incident import Edited
 from domain.maintenance import Event, MaintenanceState
 from domain.maintenance_refusals import maintenance_refusal
 from workflows.maintenance_messages import (
@@ -21,37 +16,13 @@ from workflows.maintenance_messages import (
     begun,
     kept_time,
 )
-from workflows.messages import CommandResult, DecideInput, DecideResult, HandOverInput
+from workflows.messages import CommandResult, HandOverInput
+from workflows.running import Queued, failure
+from workflows.shared_messages import SharedMessages
 
 
-class Queued:
-    """An event that waits for its turn, and what became of it."""
-
-    def __init__(self, event: Event) -> None:
-        self.event = event
-        self.done = False
-        self.refused: Refused | None = None
-
-
-class MaintenanceCommands:
+class MaintenanceCommands(SharedMessages[MaintenanceState]):
     """The part of the workflow that humans talk to; the queue is worked off by its run."""
-
-    _state: MaintenanceState
-    _queue: deque[Queued]
-
-    @workflow.update(name="decide")
-    async def decide(self, decision: DecideInput) -> DecideResult:
-        event = decision.event()
-        await self._command(event)
-        if isinstance(event, Edited):
-            return DecideResult(draft=event.version, state="pending")
-        waits = self._state.pending is not None and self._state.pending.draft == event.draft
-        done = "approved" if event.decision == "approve" else "rejected"
-        return DecideResult(draft=event.draft, state="pending" if waits else done)
-
-    @decide.validator
-    def _check_decide(self, decision: DecideInput) -> None:
-        self._refuse(decision.event())
 
     @workflow.update(name="hand_over")
     async def hand_over(self, command: HandOverInput) -> CommandResult:
@@ -114,7 +85,7 @@ class MaintenanceCommands:
         """Answer a command that is not allowed now; a validator's refusal costs no history."""
         refused = maintenance_refusal(self._state, event, workflow.now())
         if refused is not None:
-            raise _failure(refused)
+            raise failure(refused)
 
     async def _command(self, event: Event) -> MaintenanceResult:
         """Queue a human's command, wait until it is recorded, and answer with what is now."""
@@ -122,11 +93,7 @@ class MaintenanceCommands:
         self._queue.append(queued)
         await workflow.wait_condition(lambda: queued.done)
         if queued.refused is not None:
-            raise _failure(queued.refused)
+            raise failure(queued.refused)
         return MaintenanceResult(
             stage=self._state.stage, starts_at=self._state.starts_at, ends_at=self._state.ends_at
         )
-
-
-def _failure(refused: Refused) -> ApplicationError:
-    return ApplicationError(str(refused), type=refused.kind, non_retryable=True)

@@ -133,6 +133,17 @@ class MaintenanceStore:
                 update(MaintenanceRow).where(MaintenanceRow.id == state.id).values(_columns(state))
             )
 
+    async def restore(self, state: MaintenanceState, now: datetime) -> None:
+        """Write what a lost row was, as far as its run knows: the words about it are gone."""
+        async with self.engine.begin() as conn:
+            await conn.execute(
+                insert(MaintenanceRow)
+                .values(
+                    id=state.id, description="", advice="", run_started_at=now, **_columns(state)
+                )
+                .on_conflict_do_nothing()
+            )
+
     async def words(self, id_: str, note_id: str | None) -> MaintenanceWords:
         """What humans wrote about it, and about this message. Raises NotFound."""
         async with self.engine.connect() as conn:

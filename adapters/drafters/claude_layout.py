@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 
-from jinja2 import FileSystemLoader, StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
+from adapters.drafters import environment
 from adapters.drafters.catalog import Catalog
 from adapters.drafters.claude_brief import FORMS, LETTERS
 from adapters.drafters.facts import LEVELS, SEPARATOR, FactWords
@@ -47,18 +45,9 @@ class Layout:
     """Puts words where the templates have theirs; table, dates and links come from the facts."""
 
     def __init__(self, content_dir: Path) -> None:
-        templates = content_dir / "templates"
-        self._env = ImmutableSandboxedEnvironment(
-            loader=FileSystemLoader(templates),
-            auto_reload=False,
-            undefined=StrictUndefined,
-            # Plain text comes out of it; HtmlBody makes and escapes the HTML.
-            autoescape=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._env = environment.plain(content_dir)
         self._catalog = Catalog(content_dir)
-        self._html = HtmlBody(templates)
+        self._html = HtmlBody(content_dir)
 
     def room(self, facts: Facts, policy: Policy, base: DraftText) -> int | None:
         """Characters that the layout leaves for a model's words; None where there is no limit."""

@@ -14,10 +14,9 @@ from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 
-from jinja2 import FileSystemLoader, StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup, escape
 
+from adapters.drafters import environment
 from adapters.drafters.catalog import Catalog
 from adapters.drafters.markup import WITH_HTML, HtmlBody
 from adapters.drafters.personal import Personal
@@ -76,14 +75,8 @@ class Composer:
         self._secret = secret
         self._clock = clock
         self._catalog = Catalog(content_dir)
-        env = ImmutableSandboxedEnvironment(
-            loader=FileSystemLoader(content_dir / "templates"),
-            auto_reload=False,
-            undefined=StrictUndefined,
-            autoescape=True,
-        )
-        self._body = HtmlBody(content_dir / "templates")
-        self._shell = env.get_template("mail_shell.html.j2")
+        self._body = HtmlBody(content_dir)
+        self._shell = environment.escaped(content_dir).get_template("mail_shell.html.j2")
         self.adopt(policy)
 
     def adopt(self, policy: Policy) -> None:

@@ -6,10 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import FileSystemLoader, StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup, escape
 
+from adapters.drafters import environment
 from adapters.drafters.facts import SEPARATOR
 from domain.message import Channel
 
@@ -37,16 +36,8 @@ class Block:
 class HtmlBody:
     """Lays blocks out as an HTML fragment by `content/templates/body.html.j2`."""
 
-    def __init__(self, templates: Path) -> None:
-        env = ImmutableSandboxedEnvironment(
-            loader=FileSystemLoader(templates),
-            auto_reload=False,
-            undefined=StrictUndefined,
-            autoescape=True,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._template = env.get_template("body.html.j2")
+    def __init__(self, content_dir: Path) -> None:
+        self._template = environment.escaped(content_dir).get_template("body.html.j2")
 
     def render(self, text: str, label: str = ": ") -> str:
         """The fragment of a text whose labelled lines hold the separator of facts.

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from jinja2 import FileSystemLoader, StrictUndefined
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
+from adapters.drafters import environment
 from adapters.drafters.catalog import Catalog
 from adapters.drafters.facts import LEVELS, FactWords, clean_note
 from adapters.drafters.times import full
@@ -25,14 +23,7 @@ class PostMortemWriter:
 
     def __init__(self, content_dir: Path) -> None:
         self._catalog = Catalog(content_dir)
-        self._env = ImmutableSandboxedEnvironment(
-            loader=FileSystemLoader(content_dir / "templates"),
-            auto_reload=False,
-            undefined=StrictUndefined,
-            autoescape=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        self._env = environment.plain(content_dir)
 
     def render_internal(
         self,

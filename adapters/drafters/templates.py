@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2 import TemplateNotFound
 
+from adapters.drafters import environment
 from adapters.drafters.catalog import Catalog
 from adapters.drafters.facts import LEVELS, SEPARATOR, FactWords
 from adapters.drafters.markup import WITH_HTML, HtmlBody, tidy
@@ -38,18 +38,9 @@ class TemplateDrafter:
 
     def __init__(self, content_dir: Path) -> None:
         self._templates = content_dir / "templates"
-        self._env = ImmutableSandboxedEnvironment(
-            loader=FileSystemLoader(self._templates),
-            auto_reload=False,
-            undefined=StrictUndefined,
-            # Plain text comes out of these; HtmlBody makes and escapes the HTML.
-            autoescape=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            keep_trailing_newline=False,
-        )
+        self._env = environment.plain(content_dir)
         self._catalog = Catalog(content_dir)
-        self._html = HtmlBody(self._templates)
+        self._html = HtmlBody(content_dir)
 
     def locales(self) -> tuple[str, ...]:
         """Languages with templates."""

@@ -63,16 +63,16 @@ def reload(
         str | None, typer.Argument(help="An id, its beginning, or `latest`.")
     ] = None,
     all_open: Annotated[
-        bool, typer.Option("--all-open", help="Every incident that is not over.")
+        bool, typer.Option("--all-open", help="Every incident and maintenance that is not over.")
     ] = False,
     as_json: AsJson = False,
     data_dir: DataDir = DEFAULT_DATA_DIR,
 ) -> None:
-    """Let running incidents go on under the policy in force."""
+    """Let running incidents and planned work go on under the policy in force."""
     if (incident is None) is not all_open:
         usage("name an incident, or give --all-open")
     with open_gateway(data_dir) as client:
-        ids = [find(client, incident)["id"]] if incident else _open_incidents(client)
+        ids = [find(client, incident)["id"]] if incident else _all_open(client)
         results = [_adopt(client, one) for one in ids]
     refused = [r for r in results if r["result"] == "refused"]
     if as_json:
@@ -80,7 +80,7 @@ def reload(
     elif results:
         emit(results, False)
     else:
-        emit("no incident is open", False)
+        emit("no incident or maintenance is open", False)
     if refused:
         fail("; ".join(f"{r['incident']}: {r['reason']}" for r in refused))
 
@@ -134,12 +134,16 @@ def _named(name: str, data_dir: Path) -> Policy:
         return read_policy(call(client, "GET", path)["policy"])
 
 
-def _open_incidents(client: httpx2.Client) -> list[str]:
+def _all_open(client: httpx2.Client) -> list[str]:
+    return [*_open(client, "/api/incidents"), *_open(client, "/api/maintenances")]
+
+
+def _open(client: httpx2.Client, path: str) -> list[str]:
     ids: list[str] = []
     cursor = None
     while True:
         params: dict[str, Any] = {"open": True} | ({"cursor": cursor} if cursor else {})
-        page = call(client, "GET", "/api/incidents", params=params)
+        page = call(client, "GET", path, params=params)
         ids += [item["id"] for item in page["items"]]
         cursor = page["next"]
         if cursor is None:

@@ -15,6 +15,7 @@ from adapters.db.audiences import AudienceStore
 from adapters.db.engine import make_engine
 from adapters.db.inbox import Inbox
 from adapters.db.incidents import IncidentStore
+from adapters.db.maintenances import MaintenanceStore
 from adapters.db.mend import Mender
 from adapters.db.policies import PolicyStore
 from adapters.db.reconcile import Records
@@ -132,6 +133,7 @@ async def _tools(url: str, address: str) -> AsyncIterator[tuple[Look, Repair]]:
         IncidentStore(engine),
         AudienceStore(engine),
         policies,
+        MaintenanceStore(engine),
         Catalog(CONTENT),
         _now,
     )

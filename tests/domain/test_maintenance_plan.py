@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.incident import AlertsReceived, Stage
+from domain.incident import AlertsReceived, AudienceCount, PolicyAdopted, Stage, TimerKind
 from domain.maintenance import (
     Begun,
     CalledOff,
@@ -18,6 +18,8 @@ from domain.maintenance import (
     Rescheduled,
 )
 from domain.policy import Policy
+from domain.policy_change import unfit
+from domain.resume import RecordsLost, mend_maintenance
 from tests.domain.maintenance_story import HOUR, MINUTE, MaintenanceStory
 from tests.domain.story import batch
 
@@ -356,3 +358,64 @@ def test_a_notice_is_kept_back_no_longer_than_it_is_true(policy: Policy, now: da
         "maintenance_start": end,
         "maintenance_done": None,
     }
+
+
+def changed(policy: Policy, **figures: str) -> Policy:
+    content = policy.model_dump(mode="json")
+    content["maintenance"] |= figures
+    return Policy.model_validate(content)
+
+
+def test_another_policy_moves_the_questions_that_are_still_to_come(
+    policy: Policy, now: datetime
+) -> None:
+    story = under_way(policy, now)
+    end = story.state.ends_at
+    story.policy = changed(policy, ask_before_end="60m", warn_before_end="20m")
+    story.tell(PolicyAdopted(by="ada", hash=story.policy.hash, old=policy.hash))
+    assert story.state.policy_hash == story.policy.hash
+    assert story.notes.count("policy_changed") == 1
+    story.until(end - 60 * MINUTE)
+    assert story.notes.count("overrun_question") == 1
+    story.until(end - 21 * MINUTE)
+    assert story.notes.count("overrun_question") == 1
+    story.sleep(MINUTE)
+    assert story.notes.count("overrun_question") == 2
+
+
+def test_another_policy_asks_nobody_a_second_time(policy: Policy, now: datetime) -> None:
+    story = under_way(policy, now)
+    story.until(story.state.ends_at - 44 * MINUTE)
+    story.policy = changed(policy, ask_before_end="40m")
+    story.tell(PolicyAdopted(by="ada", hash=story.policy.hash, old=policy.hash))
+    assert TimerKind.OVERRUN_QUESTION not in story.state.timers
+    story.sleep(10 * MINUTE)
+    assert story.notes.count("overrun_question") == 1
+
+
+def test_a_policy_without_maintenance_cannot_rule_it(policy: Policy, now: datetime) -> None:
+    state = MaintenanceStory(policy, now).state
+    assert unfit(policy, state) == ()
+    without = policy.model_copy(update={"maintenance": None})
+    assert unfit(without, state) == ("it plans no maintenance",)
+
+
+def test_a_notice_whose_words_are_lost_is_written_anew(policy: Policy, now: datetime) -> None:
+    story = MaintenanceStory(policy, now)
+    lost, requests = story.state.pending, story.state.draft_request
+    assert lost is not None
+    state, _ = mend_maintenance(story.state, RecordsLost(since=1, pending=True), now, policy)
+    assert state.pending is None
+    assert state.drafting is not None
+    assert (state.drafting.moment, state.drafting.request) == (lost.moment, requests + 1)
+
+
+def test_an_audience_taken_anew_is_what_the_notice_will_go_to(
+    policy: Policy, now: datetime
+) -> None:
+    story = MaintenanceStory(policy, now)
+    anew = AudienceCount(audience_id="aud_2", accounts=3, recipients=4)
+    state, _ = mend_maintenance(story.state, RecordsLost(since=1, audience=anew), now, policy)
+    assert state.audience == anew
+    assert state.pending is not None
+    assert state.pending.audience == anew

@@ -8,6 +8,7 @@ import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email import policy as mail_policy
 from functools import partial
@@ -27,6 +28,7 @@ assert _PACKAGE is not None and _PACKAGE.origin is not None
 BIN = Path(_PACKAGE.origin).parent / POSTGRES_INSTALL / "bin"
 CUSTOMERS = 150
 ADMITTED = ("We promised an update by", "Wir hatten ein Update bis")
+WORK = ("Maintenance", "Wartung")
 STARTS, ENDS = ("Service alert", "Störungsmeldung"), ("Resolved", "Behoben")
 POLICY = """\
 extends: {default}
@@ -136,6 +138,23 @@ def resolved(stack: Running, incident: str) -> bool:
     return bool(stage == "resolved" and settled(stack, incident))
 
 
+def schedule(stack: Running) -> str:
+    """Work of tomorrow on what everybody uses."""
+    starts = datetime.now(UTC) + timedelta(days=1)
+    body = {
+        "title": "Faster storage", "components": ["payments"], "impact": "degraded",
+        "starts_at": starts.isoformat(), "ends_at": (starts + timedelta(hours=1)).isoformat(),
+    }  # fmt: skip
+    answer = stack.post("/api/maintenances", body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def over(stack: Running, work: str) -> bool:
+    stage = stack.get(f"/api/maintenances/{work}")["stage"]
+    return bool(stage == "cancelled" and settled(stack, work))
+
+
 def promise_states(stack: Running, incident: str) -> list[str]:
     rows = stack.rows(
         f"SELECT state FROM promises WHERE incident_id = '{incident}' ORDER BY number"
@@ -183,11 +202,10 @@ def test_temporal_comes_back_empty(tmp_path: Path) -> None:
             first = post.of(reader, "Update")[0]
             assert any(words in first for words in ADMITTED), (reader, first)
 
-        # The approval that waited still works, once.
-        answer = stack.post(
-            f"/api/incidents/{incident}/decision", {"draft": waiting, "decision": "approve"}
-        )
-        assert answer.is_success, answer.text
+        # What waited promised an update for a time that has passed: it was written anew.
+        old = {"draft": waiting, "decision": "approve"}
+        assert stack.post(f"/api/incidents/{incident}/decision", old).status_code == 409
+        stack.approve(incident, "update")
         end(stack, incident)
 
         post = Post(stack)
@@ -227,17 +245,22 @@ def test_postgresql_comes_back_older(tmp_path: Path) -> None:
         stack.until("the start sent", lambda: settled(stack, known))
         words = {"message": "The repair is under way."}
         assert stack.post(f"/api/incidents/{known}/updates", words).is_success
+        facts = {"cause": "A full disk."}
+        assert stack.post(f"/api/incidents/{known}/facts", facts).is_success
         waited = stack.pending(known, "update")["draft"]
         other = {"dedup_key": "dash", "components": ["dashboard"], "title": "dashboard empty"}
         unknown = stack.alert(severity="P2", **other)["incident_id"]
         stack.approve(unknown, "initial")
         stack.until("the other start sent", lambda: settled(stack, unknown))
         assert len(Post(stack).readers(*STARTS)) == CUSTOMERS
+        planned = schedule(stack)
+        stack.approve(planned, "maintenance_notice")
+        stack.until("the notice sent", lambda: settled(stack, planned))
         backup.restore()
         assert stack.rows("SELECT id FROM incidents") == [(known,)]
 
         code, lines = report(stack)
-        assert {line["incident"] for line in lines} == {known, unknown}, lines
+        assert {line["incident"] for line in lines} == {known, unknown, planned}, lines
         assert kinds(lines) == {"records_lost"}
         # A person has to look at the anchor, and to watch for the end that monitors reported.
         assert code == 1
@@ -258,15 +281,19 @@ def test_postgresql_comes_back_older(tmp_path: Path) -> None:
         story = [e["kind"] for e in stack.get(f"/api/incidents/{unknown}/timeline")["items"]]
         assert story.count("records_lost") == 1
 
+        # Whoever read of the work hears that it is called off, though its row was gone.
+        assert stack.get(f"/api/maintenances/{planned}")["stage"] == "scheduled"
+        assert stack.post(f"/api/maintenances/{planned}/cancel", {}).is_success
+        stack.until("the work called off", lambda: over(stack, planned))
         for incident in (known, unknown):
             end(stack, incident)
         post = Post(stack)
         assert post.twice() == []
         # Two starts, one update, two ends: nothing was said again, nobody was left out.
         for reader in post.by_reader:
-            got = [len(post.of(reader, *words)) for words in (STARTS, ("Update",), ENDS)]
-            assert got == [2, 1, 2], (reader, post.by_reader[reader])
+            got = [len(post.of(reader, *words)) for words in (STARTS, ("Update",), ENDS, WORK)]
+            assert got == [2, 1, 2, 2], (reader, post.by_reader[reader])
         assert len(post.by_reader) == CUSTOMERS
         proof = stack.cli("audit", "verify")
         assert "the chain holds" in proof
-        assert proof.count("cut before entry") == 2
+        assert proof.count("cut before entry") == 3

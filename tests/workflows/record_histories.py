@@ -20,14 +20,16 @@ from domain.signal import SignalStatus
 from runtime.policy_file import load_policy
 from runtime.servers import PostgresServer
 from tests.conftest import create_database
+from tests.workflows.test_maintenance import announced as planned
 from tests.workflows.test_replay import HISTORIES, RELEASE, STORIES
 from tests.workflows.world import World, skipping, storm, world_on
 from workflows import names
+from workflows.maintenance_messages import EndInput, ExtendInput
 from workflows.messages import ChangeSeverityInput
 
 FOLDER = HISTORIES / RELEASE
 POLICY = Path(__file__).parents[2] / "content" / "policy" / "default.yaml"
-MINUTE = timedelta(minutes=1)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 Story = Callable[[World], Awaitable[str]]
 
 
@@ -88,6 +90,19 @@ async def cancelled(world: World) -> str:
     return incident
 
 
+async def maintained(world: World) -> str:
+    """Planned work from its notice to its end, one hour late."""
+    work = await planned(world)
+    await world.sleep(3 * DAY)
+    later = await world.now() + 3 * HOUR
+    await world.handle(work).execute_update("extend", ExtendInput(by="ada", ends_at=later))
+    await world.approve(work, "maintenance_overrun")
+    await world.sleep(2 * HOUR)
+    await world.handle(work).execute_update("complete", EndInput(by="ada"))
+    await world.handle(work).result()
+    return work
+
+
 async def _announced(world: World) -> str:
     incident = await world.signal()
     assert incident is not None
@@ -139,7 +154,8 @@ async def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     for old in FOLDER.glob("*.json"):
         old.unlink()
-    stories = {f.__name__: f for f in (approved, timed_out, upgraded, continued_as_new, cancelled)}
+    played = (approved, timed_out, upgraded, continued_as_new, cancelled, maintained)
+    stories = {f.__name__: f for f in played}
     with tempfile.TemporaryDirectory() as folder:
         server = PostgresServer(Path(folder))
         server.start()

@@ -15,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 from adapters.db.audit_verify import verify_log
 from adapters.db.maintenances import MaintenanceStore, NewMaintenance, maintenance_id
 from adapters.db.notes import Notes
+from adapters.db.policies import PolicyStore
 from adapters.db.switches import Switches
 from domain.maintenance import Impact, Objected
 from domain.message import Channel
@@ -31,6 +32,7 @@ from workflows.maintenance_messages import (
     MaintenanceStart,
     RescheduleInput,
 )
+from workflows.messages import AdoptPolicyInput
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -253,3 +255,23 @@ async def test_a_storm_of_alerts_continues_as_new_with_its_timers(world: World) 
     assert (await said(world, 3))[-1] == "start"
     await tell(world, work, "complete", EndInput(by="ada"))
     await world.handle(work).result()
+
+
+async def test_it_goes_on_under_another_policy(world: World) -> None:
+    work = await announced(world)
+    content = world.policy.model_dump(mode="json")
+    content["maintenance"]["remind_before"] = ["5h"]
+    other = Policy.model_validate(content)
+    await PolicyStore(world.engine).save(other, "test", await world.now())
+    adopt = AdoptPolicyInput(by="ada", hash=other.hash)
+    await world.handle(work).execute_update("adopt_policy", adopt)
+    assert (await world.row(work)).policy_hash == other.hash
+    assert "policy_changed" in await world.timeline(work)
+    await world.sleep(3 * DAY - 6 * HOUR)
+    assert await said(world, 1) == ["notice"], "the reminder of a day before is gone"
+    await world.sleep(HOUR)
+    assert await said(world, 2) == ["notice", "reminder"]
+    with pytest.raises(WorkflowUpdateFailedError) as failed:
+        await world.handle(work).execute_update("adopt_policy", adopt)
+    assert isinstance(failed.value.cause, ApplicationError)
+    assert failed.value.cause.type == "same_policy"

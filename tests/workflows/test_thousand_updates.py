@@ -17,6 +17,7 @@ from activities.approval import TellStaffInput
 from activities.draft import DraftInput
 from activities.record import RecordActivities
 from activities.target import TargetInput
+from activities.war_room import WarRoomInput
 from domain.cascade import TakeIn
 from domain.incident import (
     AudienceCount,
@@ -24,6 +25,7 @@ from domain.incident import (
     Drafted,
     IncidentState,
     Targeted,
+    WarRoomOpened,
 )
 from domain.message import Channel, Gate, Moment
 from domain.policy import Policy
@@ -115,6 +117,10 @@ class Memory:
             next_update_at=draft.next_update_at,
         )
 
+    @activity.defn(name="open_war_room")
+    async def open_war_room(self, asked: WarRoomInput) -> WarRoomOpened:
+        return WarRoomOpened(reason="no chat here")
+
     @activity.defn(name="tell_staff")
     async def tell_staff(self, incident: TellStaffInput) -> None:
         """Nobody looks."""
@@ -145,7 +151,11 @@ async def at_work(environment: WorkflowEnvironment, memory: Memory) -> AsyncIter
             workflow_runner=UnsandboxedWorkflowRunner(),
         ),
         Worker(client, task_queue=names.QUEUE_DRAFTING, activities=[memory.write_draft]),
-        Worker(client, task_queue=names.QUEUE_DELIVERY, activities=[memory.tell_staff]),
+        Worker(
+            client,
+            task_queue=names.QUEUE_DELIVERY,
+            activities=[memory.tell_staff, memory.open_war_room],
+        ),
     ):
         yield
 

@@ -260,9 +260,14 @@ class World:
 async def storm(world: World, incident_id: str) -> None:
     """Bursts of alert batches until the run continues as new.
 
-    Between two bursts it may: a run that is told something at every moment cannot, and the relay
-    tells one incident every two seconds at most.
+    The next burst waits until the run has taken the last one in: told something at every moment it
+    could not, and the relay tells one incident every two seconds at most.
     """
+    async with asyncio.timeout(90):
+        await _storm(world, incident_id)
+
+
+async def _storm(world: World, incident_id: str) -> None:
     handle, first = world.handle(incident_id), await world.run_id(incident_id)
     watermark = 1_000
     while await world.run_id(incident_id) == first:
@@ -281,6 +286,10 @@ async def storm(world: World, incident_id: str) -> None:
                     sources=("generic",),
                 ),
             )
+        while await world.run_id(incident_id) == first:
+            if (await world.row(incident_id)).state["watermark"] >= watermark:
+                break
+            await asyncio.sleep(0.1)
         await asyncio.sleep(0.5)
 
 

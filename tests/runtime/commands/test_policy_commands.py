@@ -37,13 +37,17 @@ class Gateway:
 
     def answer(self, request: httpx2.Request) -> httpx2.Response:
         path = request.url.path
+        if path == "/api/maintenances":
+            assert request.url.params["open"] == "true"
+            ids = [i for i in self.open_incidents if i.startswith("mnt_")]
+            return httpx2.Response(200, json={"items": [{"id": i} for i in ids], "next": None})
         if path == "/api/incidents":
             if "prefix" in request.url.params:
                 prefix = request.url.params["prefix"]
                 named = [{"id": i} for i in self.open_incidents if i.startswith(prefix)]
                 return httpx2.Response(200, json={"items": named, "next": None})
             second = request.url.params.get("cursor") == "2"
-            ids = list(self.open_incidents)
+            ids = [i for i in self.open_incidents if i.startswith("inc_")]
             page = ids[1:] if second else ids[:1]
             following = "2" if not second and len(ids) > 1 else None
             return httpx2.Response(200, json={"items": [{"id": i} for i in page],
@@ -99,10 +103,13 @@ def test_one_refusal_keeps_nobody_else_from_being_asked(gateway: Gateway) -> Non
         "inc_a": ("unfit_policy", "this policy cannot rule it: it has no component 'x'"),
         "inc_b": None,
         "inc_c": ("same_policy", "the policy rules it already"),
+        "mnt_d": None,
     }
     code, out, err = run("reload", "--all-open", "--json")
     results = [(row["incident"], row["result"]) for row in json.loads(out)]
-    assert results == [("inc_a", "refused"), ("inc_b", "adopted"), ("inc_c", "already")]
+    assert results == [
+        ("inc_a", "refused"), ("inc_b", "adopted"), ("inc_c", "already"), ("mnt_d", "adopted"),
+    ]  # fmt: skip
     assert code == 1 and "inc_a: this policy cannot rule it" in err
     assert run("reload", "inc_b")[0] == 0
 
@@ -110,7 +117,7 @@ def test_one_refusal_keeps_nobody_else_from_being_asked(gateway: Gateway) -> Non
 def test_reload_wants_one_or_all(gateway: Gateway) -> None:
     assert run("reload")[0] == 2
     assert run("reload", "inc_a", "--all-open")[0] == 2
-    assert run("reload", "--all-open")[1].strip() == "no incident is open"
+    assert run("reload", "--all-open")[1].strip() == "no incident or maintenance is open"
 
 
 def test_what_ruled_is_listed(gateway: Gateway) -> None:
