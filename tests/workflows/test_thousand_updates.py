@@ -161,7 +161,7 @@ async def at_work(environment: WorkflowEnvironment, memory: Memory) -> AsyncIter
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 async def test_a_thousand_updates_and_every_promise_kept(policy: Policy) -> None:
     page = Route(severities=tuple(Severity), moments=tuple(Moment), channels=(PAGE,))
     gates = (GateRule(gate=Gate.AUTO),)

@@ -17,6 +17,7 @@ from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
+from temporalio.api.testservice.v1 import SleepRequest
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.client import Client, WorkflowHandle, WorkflowHistory
 from temporalio.common import WorkflowIDConflictPolicy
@@ -46,6 +47,7 @@ from workflows.postmortem import PostMortem
 
 BIN = Path(sysconfig.get_path("scripts"))
 POLLS = 400
+SLEEP_LASTS = timedelta(seconds=100)
 QUEUES = [names.QUEUE_INCIDENTS, names.QUEUE_DRAFTING, names.QUEUE_DELIVERY]
 
 
@@ -317,7 +319,12 @@ async def world_on(
     )
 
     async def sleep(delta: timedelta) -> None:
-        await environment.sleep(delta)
+        # Of the environment itself, but with time for all that happens meanwhile.
+        request = SleepRequest()
+        request.duration.FromTimedelta(delta)
+        await environment.client.test_service.unlock_time_skipping_with_sleep(
+            request, timeout=SLEEP_LASTS
+        )
 
     async with AsyncExitStack() as stack:
         for worker in build_workers(environment.client, steps, QUEUES) if working else ():
