@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sysconfig
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,7 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.enums.v1 import EventType, IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest
 from temporalio.api.testservice.v1 import SleepRequest
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
@@ -49,6 +50,9 @@ BIN = Path(sysconfig.get_path("scripts"))
 POLLS = 400
 SLEEP_LASTS = timedelta(seconds=100)
 QUEUES = [names.QUEUE_INCIDENTS, names.QUEUE_DRAFTING, names.QUEUE_DELIVERY]
+
+
+log = logging.getLogger(__name__)
 
 
 class Remembering:
@@ -341,17 +345,41 @@ async def world_on(
         )
         yield world
         for incident_id in world.incidents:
-            await replayed(environment.client, names.incident_workflow_id(incident_id))
+            await replayed(environment, names.incident_workflow_id(incident_id))
 
 
-async def replayed(client: Client, workflow_id: str) -> None:
+async def replayed(environment: WorkflowEnvironment, workflow_id: str) -> None:
     """Play every run of a workflow again from its history; raises where the two disagree."""
     run_id: str | None = None
     while run_id != "":
-        history = await client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
-        await replay(history)
+        handle = environment.client.get_workflow_handle(workflow_id, run_id=run_id)
+        history = await handle.fetch_history()
+        if environment.supports_time_skipping and misordered(history):
+            log.warning("not replayed: the server wrote another order than it told its worker")
+        else:
+            await replay(history)
         started = history.events[0].workflow_execution_started_event_attributes
         run_id = started.continued_execution_run_id
+
+
+def misordered(history: WorkflowHistory) -> bool:
+    """Whether the time-skipping server told its worker another order than it wrote.
+
+    With an update it says that the task began right after it was scheduled, so that a signal which
+    came in between is taken in one task later than its history has it. A real server is exact:
+    `test_many_at_once.py` replays what it wrote.
+    """
+    scheduled, between = 0, False
+    for event in history.events:
+        if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED:
+            scheduled = event.event_id
+        elif event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED:
+            between = event.event_id > scheduled + 1
+        elif (
+            event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED and between
+        ):
+            return True
+    return False
 
 
 async def replay(history: WorkflowHistory, runner: WorkflowRunner | None = None) -> None:
