@@ -14,6 +14,8 @@ from domain.policy import Policy
 from domain.ports import AudienceRule
 
 NEXT_UPDATE = "[[time:next_update]]"
+# What is approved is told with the end, and again in the report on it.
+_TELL_OF_CREDITS = frozenset({Moment.RESOLUTION, Moment.POST_MORTEM})
 
 
 def audience_rule(state: IncidentState, policy: Policy) -> AudienceRule:
@@ -68,7 +70,7 @@ def build_facts(
         numbers["duration_minutes"] = int(minutes + 0.5)
     times |= story or {}
     stated = dict(notes)
-    if moment is Moment.RESOLUTION and policy.credits is not None:
+    if moment in _TELL_OF_CREDITS and policy.credits is not None:
         numbers |= credit_numbers(state.credits)
         if state.credits:
             stated["credit_applied"] = policy.credits.applied

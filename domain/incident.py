@@ -245,7 +245,8 @@ class IncidentState(Frozen):
     post_mortem: PostMortemState = PostMortemState.NONE
     post_mortem_due: datetime | None = None
     report_outdated: bool = False
-    """The incident went on after its post-mortem was begun: what is drafted is written anew."""
+    """The incident went on, or a credit was approved, since its post-mortem was begun: what is
+    drafted is written anew."""
     decided: tuple[int, ...] = ()
     sent: tuple[int, ...] = ()
 
@@ -357,13 +358,18 @@ class CreditsProposed(Frozen):
 
 
 class CreditsApproved(Frozen):
-    """A named person approved amounts; `percents` by plan, or under "*" for all alike."""
+    """A named person approved amounts; `percents` by plan, or under "*" for all alike.
+
+    `report`: a report that is not published yet is written anew, so that it says so. Approvals
+    from before that rule don't have it, and their runs replay as they are.
+    """
 
     kind: Literal["credits_approved"] = "credits_approved"
     by: str
     accounts: int
     total: str
     percents: dict[str, str]
+    report: bool = False
 
 
 class ResolveRequested(Frozen):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from domain.incident import CreditsApproved, CreditsProposed, ProposeCredits
 from domain.plan_facts import write_anew
+from domain.plan_post_mortem import write_report_anew
 from domain.step import Step
 
 
@@ -25,7 +26,10 @@ def on_credits_proposed(step: Step, event: CreditsProposed) -> None:
 
 
 def on_credits_approved(step: Step, event: CreditsApproved) -> None:
-    """From now on messages may state them: an all-clear that waits is written anew."""
+    """From now on messages may state them: an all-clear or a report that waits is written anew."""
+    before = step.state.credits
     step.set(credits=event.percents)
     step.note("credits_approved", actor=event.by, accounts=event.accounts, total=event.total)
     write_anew(step)
+    if event.report and event.percents != before:
+        write_report_anew(step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domain.incident import (
+    Decide,
     Pending,
     PostMortemMoved,
     PostMortemOffer,
@@ -100,6 +101,27 @@ def offer_post_mortem(step: Step) -> None:
     step.set(offer=None)
     channels = step.policy.channels(state.severity, Moment.POST_MORTEM)
     step.put_before_approvers(_post_mortem_pending(step, offer, channels))
+
+
+def write_report_anew(step: Step) -> None:
+    """Have customers' report say what was decided since; what is approved already stays as it is.
+
+    One that waits for its reviewers is superseded, one that is being written is written again.
+    """
+    state, pending = step.state, step.state.pending
+    public = step.policy.severities[state.severity].post_mortem.kind == "public"
+    if state.stage is not Stage.RESOLVED or not public:
+        return
+    if pending is not None and pending.moment is Moment.POST_MORTEM:
+        step.note("draft_outdated", version=pending.draft, moment=pending.moment)
+        step.actions.append(Decide(version=pending.draft, state="superseded"))
+        offer = PostMortemOffer(version=pending.draft, hash=pending.hash, invalid=pending.invalid)
+        step.set(pending=None, offer=offer)
+        step.disarm(TimerKind.APPROVAL_REMINDER, TimerKind.APPROVAL_ESCALATION)
+    offered = state.post_mortem is PostMortemState.DRAFTED and step.state.offer is not None
+    if offered or state.post_mortem is PostMortemState.DUE:
+        step.set(report_outdated=True)
+        step.rework_post_mortem()
 
 
 def close_when_done(step: Step) -> None:

@@ -16,6 +16,7 @@ from domain.roles import Role
 from gateway.auth import Actor, Auth
 from gateway.commands import Call, Commands
 from gateway.console_forms import credit_body, start_body, statement_body, submit
+from gateway.console_links import NAMES, LinkForms, may_link
 from gateway.console_pages import HEADERS, STYLE, render
 from gateway.credits import Credits
 from gateway.deps import Deps
@@ -42,6 +43,7 @@ class Console:
         self._writing = writing_stores(deps.engine)
         self._post_mortems = PostMortems(deps)
         self._credits = Credits(deps)
+        self._links = LinkForms(deps)
         self._composer = staff_composer(
             deps.policy, deps.public_url, deps.secret_key.get_secret_value(), deps.now
         )
@@ -118,6 +120,8 @@ class Console:
             timeline=await self._whole_timeline(incident_id),
             deliveries=await self._staff.ledger.incident_summary(incident_id),
             credits=await self._credits.read(incident_id, None, SHOWN_CREDITS),
+            others=await self._links.others(view) if actor.has(Role.RESPONDER) else [],
+            may_link=may_link(view),
             now=self._deps.now(),
             error=error,
             done=done,
@@ -182,7 +186,7 @@ def router(deps: Deps) -> APIRouter:
     auth = Auth(deps)
     console = Console(deps, auth)
     commands, post_mortems, credits = Commands(deps), PostMortems(deps), Credits(deps)
-    staff = staff_stores(deps.engine)
+    links, staff = LinkForms(deps), staff_stores(deps.engine)
     routes = APIRouter(prefix=HOME, include_in_schema=False)
 
     async def signed_in(request: Request) -> Actor:
@@ -332,7 +336,10 @@ def router(deps: Deps) -> APIRouter:
         except Unauthorized:
             return sign_in_page(request)
         try:
-            await submit(commands, call, incident_id, name, form)
+            if name in NAMES:
+                await links.submit(call, incident_id, name, form)
+            else:
+                await submit(commands, call, incident_id, name, form)
         except (BadInput, Refused, Transient) as error:
             return await console.incident(call.actor, incident_id, status_of(error), error)
         where = f"{HOME}/incidents/{incident_id}?done={name}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from runtime.commands.common import (
     open_gateway,
     usage,
 )
+from runtime.commands.incident_shown import readable, short, whole
 
 app = typer.Typer(help="Start, watch and steer incidents.", no_args_is_help=True)
 
@@ -34,11 +34,7 @@ Regions = Annotated[list[str] | None, typer.Option("--region", help="May be repe
 SeverityOption = Annotated[str | None, typer.Option("--severity", help="P1 to P4.")]
 OptionalMessage = Annotated[str | None, typer.Option("--message", help="In words for customers.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why, for colleagues.")]
-SHOWN = ("id", "severity", "stage", "title", "components", "started_at", "next_update_due",
-         "pending")  # fmt: skip
 PAGE = 200
-WORDED = ("stage", "category", "post_mortem")
-RFC_3339_UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|\+00:00)")
 
 
 @app.command()
@@ -94,17 +90,18 @@ def list_(
     given = {name: value for name, value in query.items() if value is not None}
     with open_gateway(data_dir) as client:
         items = pages(client, "/api/incidents", given, limit)
-    emit(items if as_json else [_short(item) for item in items], as_json)
+    emit(items if as_json else [short(item) for item in items], as_json)
 
 
 @app.command()
 def show(
     incident: IncidentRef, data_dir: DataDir = DEFAULT_DATA_DIR, as_json: AsJson = False
 ) -> None:
-    """Show one incident."""
+    """Show one incident, with its sub-issues and the incidents that it belongs with."""
     with open_gateway(data_dir) as client:
-        found = find(client, incident)
-    emit(found if as_json else _readable(found), as_json)
+        # A list of incidents does not say what each belongs with.
+        found = call(client, "GET", f"/api/incidents/{find(client, incident)['id']}")
+    emit(found if as_json else whole(found), as_json)
 
 
 @app.command()
@@ -116,8 +113,8 @@ def timeline(
         path = f"/api/incidents/{find(client, incident)['id']}/timeline"
         lines = pages(client, path, {}, None)
     shown = ("at", "actor", "text")
-    short = [_readable({key: line[key] for key in shown}) for line in lines]
-    emit(lines if as_json else short, as_json)
+    told = [readable({key: line[key] for key in shown}) for line in lines]
+    emit(lines if as_json else told, as_json)
 
 
 @app.command()
@@ -404,29 +401,3 @@ def read_file(name: str) -> str:
         return Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeError) as error:
         usage(one_line(f"{name} cannot be read: {error}"))
-
-
-def _short(item: dict[str, Any]) -> dict[str, Any]:
-    short = {key: item[key] for key in SHOWN}
-    return _readable(short)
-
-
-def _readable(item: dict[str, Any]) -> dict[str, Any]:
-    """Times to the second and keys as words, for a person; scripts use --json."""
-    pending = item.get("pending")
-    if isinstance(pending, dict):
-        item = item | {"pending": f"draft {pending['draft']} ({_plain(pending['moment'])})"}
-    if isinstance(item.get("audience"), dict):
-        told = item["audience"]
-        item = item | {"audience": f"recipients {told['recipients']}, accounts {told['accounts']}"}
-    worded = {key: _plain(item[key]) for key in WORDED if item.get(key)}
-    times = {
-        key: f"{value[:10]} {value[11:19]} UTC"
-        for key, value in item.items()
-        if isinstance(value, str) and RFC_3339_UTC.fullmatch(value)
-    }
-    return item | worded | times
-
-
-def _plain(key: str) -> str:
-    return key.replace("_", " ")

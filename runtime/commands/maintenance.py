@@ -20,7 +20,8 @@ from runtime.commands.common import (
     open_gateway,
     usage,
 )
-from runtime.commands.incident import RFC_3339_UTC, Components, Regions, pages
+from runtime.commands.incident import Components, Regions, pages
+from runtime.commands.incident_shown import RFC_3339_UTC
 
 app = typer.Typer(help="Plan work, and tell customers of it.", no_args_is_help=True)
 

@@ -6,11 +6,16 @@ from datetime import datetime
 
 from domain.facts import build_facts
 from domain.incident import (
+    AnswerPostMortem,
     AudienceCount,
     CreditsApproved,
     CreditsProposed,
+    Decided,
+    PostMortemMoved,
+    PostMortemState,
     ProposeCredits,
     ResolveRequested,
+    Stage,
 )
 from domain.message import Facts, Moment
 from domain.policy import Policy
@@ -48,7 +53,7 @@ def test_nothing_is_stated_before_a_person_approved(policy: Policy, now: datetim
     assert story.noted("credits_proposed")[0].data["unknown"] == "1"
     before = facts(story, Moment.RESOLUTION)
     assert not any(key.startswith("credit") for key in (*before.numbers, *before.notes))
-    waiting = story.state.pending
+    end = story.state.pending
     story.tell(
         CreditsApproved(by="ada", accounts=2, total="104.00 USD", percents={"enterprise": "10"})
     )
@@ -57,8 +62,8 @@ def test_nothing_is_stated_before_a_person_approved(policy: Policy, now: datetim
     assert after.notes["credit_applied"] == "next_invoice"
     # The all-clear that waited knew nothing of it: another version takes its place.
     now_waiting = story.state.pending
-    assert waiting is not None and now_waiting is not None
-    assert now_waiting.draft > waiting.draft and now_waiting.moment is Moment.RESOLUTION
+    assert end is not None and now_waiting is not None
+    assert now_waiting.draft > end.draft and now_waiting.moment is Moment.RESOLUTION
     assert "credit_applied" not in facts(story, Moment.UPDATE).notes
 
 
@@ -72,3 +77,89 @@ def test_no_proposal_is_no_news(policy: Policy, now: datetime) -> None:
     story = ended(policy, now)
     story.tell(CreditsProposed(accounts=0, total="0 USD"))
     assert story.noted("credits_proposed") == []
+
+
+# ---------------------------------------------------------------- after the all-clear
+
+
+def resolved(policy: Policy, now: datetime) -> Story:
+    """An incident whose all-clear went out, and whose report is being written."""
+    story = ended(policy, now)
+    story.approve()
+    assert (story.stage(), story.state.post_mortem) == (Stage.RESOLVED, PostMortemState.DUE)
+    return story
+
+
+def drafted(story: Story, version: int) -> None:
+    story.tell(PostMortemMoved(state=PostMortemState.DRAFTED, version=version, hash="pm"))
+
+
+def grant(story: Story, percent: str = "5", report: bool = True) -> None:
+    story.tell(
+        CreditsApproved(by="ada", accounts=2, total="9 USD", percents={"*": percent}, report=report)
+    )
+
+
+def waiting(story: Story) -> int | None:
+    """The version that waits for its reviewers."""
+    return story.state.pending.draft if story.state.pending is not None else None
+
+
+def written_anew(story: Story) -> list[int]:
+    """The versions of the report that were sent back to be written again."""
+    answers = [a for _, a in story.actions if isinstance(a, AnswerPostMortem)]
+    return [answer.version for answer in answers if not answer.approved]
+
+
+def test_the_report_states_what_is_approved_by_then(policy: Policy, now: datetime) -> None:
+    story = resolved(policy, now)
+    story.tell(CreditsProposed(accounts=3, total="104.00 USD"))
+    before = facts(story, Moment.POST_MORTEM)
+    assert not any(key.startswith("credit") for key in (*before.numbers, *before.notes))
+    grant(story)
+    after = facts(story, Moment.POST_MORTEM)
+    assert after.numbers["credit_percent"] == 5
+    assert after.notes["credit_applied"] == "next_invoice"
+
+
+def test_a_report_under_review_is_written_anew(policy: Policy, now: datetime) -> None:
+    story = resolved(policy, now)
+    drafted(story, 90)
+    grant(story)
+    assert waiting(story) is None and written_anew(story) == [90]
+    assert story.command(Decided(draft=90, decision="approve", by="ada")) == "superseded"
+    drafted(story, 91)
+    assert waiting(story) == 91
+    # The same again, or for further accounts of the same share, says nothing new.
+    grant(story)
+    assert written_anew(story) == [90]
+    grant(story, "10")
+    assert written_anew(story) == [90, 91]
+
+
+def test_a_report_that_is_being_written_is_written_again(policy: Policy, now: datetime) -> None:
+    story = resolved(policy, now)
+    grant(story)
+    assert written_anew(story) == []
+    drafted(story, 90)
+    assert waiting(story) is None and written_anew(story) == [90]
+    drafted(story, 91)
+    assert waiting(story) == 91 and written_anew(story) == [90]
+
+
+def test_an_approved_report_stays_as_it_is(policy: Policy, now: datetime) -> None:
+    story = resolved(policy, now)
+    drafted(story, 90)
+    story.approve()
+    grant(story)
+    story.tell(PostMortemMoved(state=PostMortemState.PUBLISHED, version=90, hash="pm"))
+    grant(story, "10")
+    assert written_anew(story) == []
+    assert story.moments()[-1] == "post_mortem"
+
+
+def test_an_approval_of_an_earlier_release_changes_no_report(policy: Policy, now: datetime) -> None:
+    story = resolved(policy, now)
+    drafted(story, 90)
+    grant(story, report=False)
+    assert waiting(story) == 90 and written_anew(story) == []

@@ -102,7 +102,8 @@ class StandIn:
 
     @workflow.update
     async def credits_approved(self, given: CreditsApprovedInput) -> CommandResult:
-        return self._done(f"credits_approved {given.total} {given.percents}")
+        told = " and the report" if given.report else ""
+        return self._done(f"credits_approved {given.total} {given.percents}{told}")
 
     @workflow.update
     async def change_severity(self, given: ChangeSeverityInput) -> CommandResult:

@@ -134,9 +134,12 @@ async def test_a_humans_words_end_once(locale: str) -> None:
         ("it", "canone mensile (10%) nella prossima fattura", "In base al suo piano"),
     ],
 )
-async def test_an_approved_credit_is_told(locale: str, figure: str, by_plan: str) -> None:
+@pytest.mark.parametrize("moment", [Moment.RESOLUTION, Moment.POST_MORTEM])
+async def test_an_approved_credit_is_told(
+    moment: Moment, locale: str, figure: str, by_plan: str
+) -> None:
     async def told(numbers: dict[str, float], notes: dict[str, str]) -> str:
-        what = facts(Moment.RESOLUTION, numbers=numbers, notes=notes)
+        what = facts(moment, numbers=numbers, notes=notes)
         return (await write(what, locale))[Channel.EMAIL].text
 
     one = {"credit_percent": 10.0}
@@ -150,6 +153,21 @@ async def test_an_approved_credit_is_told(locale: str, figure: str, by_plan: str
     for numbers, notes in ((one, {}), ({}, CREDIT), (one, {"credit_applied": "by_plan"}),
                            ({"credit_percent_pro": 0.0}, CREDIT)):  # fmt: skip
         assert await told(numbers, notes) == nothing
+
+
+@pytest.mark.parametrize("locale", POLICY.locales)
+async def test_the_report_tells_the_credit_as_the_end_did(locale: str) -> None:
+    for numbers in ({"credit_percent": 10.0}, {"credit_percent_pro": 10.0}):
+        lines = []
+        for moment in (Moment.RESOLUTION, Moment.POST_MORTEM):
+            without, written = [
+                await write(facts(moment, numbers=given, notes=notes), locale)
+                for given, notes in (({}, {}), (numbers, CREDIT))
+            ]
+            for channel in (Channel.EMAIL, Channel.STATUS_PAGE):
+                said = set(written[channel].text.splitlines())
+                lines.append(said - set(without[channel].text.splitlines()))
+        assert len(lines[0]) == 1 and all(line == lines[0] for line in lines), lines
 
 
 @pytest.mark.parametrize(
