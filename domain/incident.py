@@ -358,18 +358,13 @@ class CreditsProposed(Frozen):
 
 
 class CreditsApproved(Frozen):
-    """A named person approved amounts; `percents` by plan, or under "*" for all alike.
-
-    `report`: a report that is not published yet is written anew, so that it says so. Approvals
-    from before that rule don't have it, and their runs replay as they are.
-    """
+    """A named person approved amounts; `percents` by plan, or under "*" for all alike."""
 
     kind: Literal["credits_approved"] = "credits_approved"
     by: str
     accounts: int
     total: str
     percents: dict[str, str]
-    report: bool = False
 
 
 class ResolveRequested(Frozen):

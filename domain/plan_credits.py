@@ -31,5 +31,5 @@ def on_credits_approved(step: Step, event: CreditsApproved) -> None:
     step.set(credits=event.percents)
     step.note("credits_approved", actor=event.by, accounts=event.accounts, total=event.total)
     write_anew(step)
-    if event.report and event.percents != before:
+    if event.percents != before:
         write_report_anew(step)

@@ -93,7 +93,6 @@ class Credits:
                 accounts=done.accounts,
                 total=f"{done.total} {done.currency}",
                 percents=done.percents,
-                report=True,
             )
             await command(
                 self._deps, incident_id, "credits_approved", argument, CommandResult, call.request

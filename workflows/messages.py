@@ -185,7 +185,6 @@ class CreditsApprovedInput(Message):
     accounts: int
     total: str
     percents: dict[str, str]
-    report: bool = False
 
     def event(self) -> CreditsApproved:
         return CreditsApproved(**self.model_dump())

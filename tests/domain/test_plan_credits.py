@@ -94,10 +94,8 @@ def drafted(story: Story, version: int) -> None:
     story.tell(PostMortemMoved(state=PostMortemState.DRAFTED, version=version, hash="pm"))
 
 
-def grant(story: Story, percent: str = "5", report: bool = True) -> None:
-    story.tell(
-        CreditsApproved(by="ada", accounts=2, total="9 USD", percents={"*": percent}, report=report)
-    )
+def grant(story: Story, percent: str = "5") -> None:
+    story.tell(CreditsApproved(by="ada", accounts=2, total="9 USD", percents={"*": percent}))
 
 
 def waiting(story: Story) -> int | None:
@@ -156,10 +154,3 @@ def test_an_approved_report_stays_as_it_is(policy: Policy, now: datetime) -> Non
     grant(story, "10")
     assert written_anew(story) == []
     assert story.moments()[-1] == "post_mortem"
-
-
-def test_an_approval_of_an_earlier_release_changes_no_report(policy: Policy, now: datetime) -> None:
-    story = resolved(policy, now)
-    drafted(story, 90)
-    grant(story, report=False)
-    assert waiting(story) == 90 and written_anew(story) == []

@@ -102,8 +102,7 @@ class StandIn:
 
     @workflow.update
     async def credits_approved(self, given: CreditsApprovedInput) -> CommandResult:
-        told = " and the report" if given.report else ""
-        return self._done(f"credits_approved {given.total} {given.percents}{told}")
+        return self._done(f"credits_approved {given.total} {given.percents}")
 
     @workflow.update
     async def change_severity(self, given: ChangeSeverityInput) -> CommandResult:
