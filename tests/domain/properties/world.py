@@ -12,8 +12,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, cycle
 
-from domain.credits import band_for
-from domain.facts import build_facts, story
 from domain.incident import (
     AlertsReceived,
     AnswerPostMortem,
@@ -48,6 +46,7 @@ from domain.resume import RecordsLost, mend, resume
 from domain.signal import AlertBatch
 from tests.domain.properties.listeners import Ledger
 from tests.domain.properties.records import Taken, Version, Violation, narrate
+from tests.domain.properties.telling import facts_of, owed
 
 # Not on a full minute, so that what is cut to the minute shows.
 START = datetime(2026, 3, 10, 14, 0, 7, 250_000, tzinfo=UTC)
@@ -275,7 +274,7 @@ class World:
         kept = draft.holding or draft.moment in CLOSING
         audience = self.state.audience if kept else self._audience()
         invalid = next(self._invalid)
-        facts = self._facts(draft, audience)
+        facts = facts_of(self.state, draft, audience, self.policy, self.now)
         version = self.write(draft.moment, draft, audience.audience_id, invalid, facts)
         self.answer(
             Drafted(
@@ -291,32 +290,9 @@ class World:
             )
         )
 
-    def _facts(self, draft: Draft, audience: AudienceCount) -> Facts:
-        """What the words may state, as the real step gathers it; ids in place of sentences."""
-        return build_facts(
-            self.state,
-            draft.moment,
-            draft.number,
-            audience,
-            self.policy,
-            self.state.stated,
-            "https://status.example",
-            stage=draft.stage,
-            holding=draft.holding,
-            next_update_at=draft.next_update_at,
-            story=story(self.state, draft.moment, self.now, draft.promised),
-        )
-
     def _credits(self) -> CreditsProposed:
-        """Work out what each plan is owed by now; they wait for a person from now on."""
-        credits = self.policy.credits
-        self.proposed = {}
-        if credits is not None:
-            length = (self.state.resolved_at or self.now) - self.state.started_at
-            for plan_name in credits.bands:
-                band = band_for(credits, plan_name, length)
-                if band is not None:
-                    self.proposed[plan_name] = f"{band.percent.normalize():f}"
+        """Work out what each plan is owed; it waits for a person from now on."""
+        self.proposed = owed(self.state, self.policy, self.now)
         return CreditsProposed(accounts=len(self.proposed), total=f"{len(self.proposed)}.00 USD")
 
     def _draft_post_mortem(self) -> None:
