@@ -200,6 +200,8 @@ class IncidentState(Frozen):
     eta: datetime | None = None
     credits: dict[str, str] = Field(default_factory=dict)
     """Approved SLA credits in percent of the monthly fee, by plan, or "*" for all alike."""
+    proposing: int = 0
+    """How often credits are being worked out."""
     started_at: datetime
     opened_at: datetime
     confirmed_at: datetime | None = None

@@ -12,10 +12,12 @@ def propose_credits(step: Step) -> None:
     """Ask for the amounts, where policy has credits for incidents of this severity."""
     policy = step.policy.credits
     if policy is not None and step.state.severity in policy.severities:
+        step.set(proposing=step.state.proposing + 1)
         step.actions.append(ProposeCredits())
 
 
 def on_credits_proposed(step: Step, event: CreditsProposed) -> None:
+    step.set(proposing=max(0, step.state.proposing - 1))
     if event.accounts:
         step.note(
             "credits_proposed",

@@ -21,11 +21,10 @@ def keep_extended(step: Step) -> None:
     possible = state.severity in rule.severities and state.stage in ACTIVE and not step.ending
     eta = current_eta(state, step.now)
     if state.extended_since is not None:
-        if not possible or eta is not None:
-            _leave(step, told=possible)
-        else:
+        if possible and eta is None:
             _say(step)
-        return
+            return
+        _leave(step, told=possible)
     begins = max(state.started_at + rule.after, eta or state.started_at)
     # While nothing fires it may be over: hours of silence are no reason for a faster rhythm.
     if not possible or state.quiet_since is not None:

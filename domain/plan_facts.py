@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from domain.classification import severity_for_share
-from domain.incident import ACTIVE, FactsStated
+from domain.incident import ACTIVE, FactsStated, Stage
 from domain.message import CLOSING, Moment
 from domain.plan_alerts import severity_rose
 from domain.step import Step
@@ -15,6 +15,8 @@ def on_facts(step: Step, event: FactsStated) -> None:
     Customers hear of it with the next message: a fact alone is no reason to write to them.
     """
     state = step.state
+    if state.stage is Stage.RESOLVED:
+        return  # refused, should the end have come while it was under way
     stated = {key: note for key, note in {**state.stated, **event.notes}.items() if note}
     step.set(
         stated=stated,

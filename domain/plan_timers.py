@@ -12,6 +12,7 @@ from domain.plan_commands import draft_the_end
 from domain.plan_engage import nobody_engaged
 from domain.plan_executive import executive_due
 from domain.plan_facts import write_anew
+from domain.plan_freshness import promises_the_past
 from domain.plan_messages import let_out
 from domain.plan_post_mortem import close_when_done
 from domain.plan_regions import region_doubt
@@ -91,7 +92,7 @@ def _approval_escalation(step: Step) -> None:
     rules = [step.gate_rule(pending.moment, c) for c in pending.channels]
     silent = bool(rules) and all(r.on_silence == "send" for r in rules)
     held = pending.invalid or region_doubt(step) is not None or step.over_cap(pending.audience)
-    if silent and not held:
+    if silent and not held and not promises_the_past(step.state, step.now):
         let_out(step, pending, "policy: nobody answered")
         return
     if any(r.on_silence == "hold" for r in rules):

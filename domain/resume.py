@@ -13,13 +13,16 @@ from domain.incident import (
     AudienceCount,
     Frozen,
     IncidentState,
+    Pending,
+    PostMortemOffer,
     PostMortemState,
+    ProposeCredits,
     Target,
     TellStaff,
 )
 from domain.maintenance import MaintenanceState
 from domain.maintenance_step import MaintenanceStep
-from domain.message import Moment
+from domain.message import CLOSING, Moment
 from domain.plan_cascade import ask_links_again
 from domain.plan_engage import war_room
 from domain.policy import Policy
@@ -30,12 +33,14 @@ class RecordsLost(Frozen):
     """PostgreSQL came back older than the incident: what of it is gone.
 
     `audience` is one taken anew where the saved one is gone; `pending` says that the texts of the
-    version which waits are gone; `since` is the last step that PostgreSQL still knew.
+    version which waits are gone, `offer` those of the post-mortem that is held back; `since` is the
+    last step that PostgreSQL still knew.
     """
 
     since: int
     audience: AudienceCount | None = None
     pending: bool = False
+    offer: bool = False
 
 
 def resume(
@@ -58,6 +63,9 @@ def resume(
         step.set(executive=step.again(state.executive))
     if state.suggesting is not None:
         step.set(suggesting=step.again(state.suggesting))
+    if state.proposing:
+        step.set(proposing=1)
+        step.actions.append(ProposeCredits())
     if state.war_room == "":
         step.actions.append(war_room(step))
     step.actions.append(TellStaff())
@@ -77,21 +85,41 @@ def mend(
             step.drop_suggestion()
         elif pending.moment is Moment.POST_MORTEM:
             step.withdraw()
-            step.set(post_mortem=PostMortemState.DUE)
-            step.actions.append(
-                AnswerPostMortem(approved=False, version=pending.draft, by="reconcile")
-            )
+            _report_anew(step, pending.draft)
         else:
-            step.draft(pending.moment, stage=pending.stage)
+            _draft_anew(step, pending)
     elif pending is not None and lost.audience is not None:
-        step.set(pending=pending.model_copy(update={"audience": lost.audience}))
-    if state.offer is not None and lost.pending:
-        step.set(offer=None, post_mortem=PostMortemState.DUE)
-        step.actions.append(
-            AnswerPostMortem(approved=False, version=state.offer.version, by="reconcile")
+        needed = max(pending.approvals_needed, step.approvals_needed(lost.audience))
+        step.set(
+            pending=pending.model_copy(
+                update={"audience": lost.audience, "approvals_needed": needed}
+            )
         )
+    if state.offer is not None and (lost.offer or (lost.pending and state.edition < 4)):
+        _mend_offer(step, state.offer)
     step.actions.append(TellStaff())
     return step.state, step.actions
+
+
+def _draft_anew(step: Step, pending: Pending) -> None:
+    """The same words for those who still wait for them; the end with what a human said of it."""
+    if step.state.edition < 4:
+        step.draft(pending.moment, stage=pending.stage)
+        return
+    note_id = pending.note_id if pending.moment in CLOSING else None
+    step.draft(pending.moment, note_id=note_id, stage=pending.stage, channels=pending.channels)
+
+
+def _mend_offer(step: Step, offer: PostMortemOffer) -> None:
+    """A held back report goes to its writer; that of a published one has ended."""
+    step.set(offer=None)
+    if step.state.post_mortem is not PostMortemState.PUBLISHED:
+        _report_anew(step, offer.version)
+
+
+def _report_anew(step: Step, version: int) -> None:
+    step.set(post_mortem=PostMortemState.DUE)
+    step.actions.append(AnswerPostMortem(approved=False, version=version, by="reconcile"))
 
 
 def mend_maintenance(

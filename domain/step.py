@@ -437,6 +437,10 @@ class Step:
         state = self.state
         if not state.report_outdated or state.stage is not Stage.RESOLVED or state.offer is None:
             return
+        if state.post_mortem is PostMortemState.PUBLISHED:
+            # Its writer has ended: what was published before the second end is announced as it is.
+            self.set(report_outdated=False)
+            return
         self.set(report_outdated=False, offer=None, post_mortem=PostMortemState.DUE)
         self.actions.append(
             AnswerPostMortem(approved=False, version=state.offer.version, by="forewarn")

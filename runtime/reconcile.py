@@ -211,6 +211,8 @@ def lost_records(
         lost.append(f"whom messages {', '.join(map(str, gone))} went to")
     if state.pending and state.pending.draft not in record.drafts:
         lost.append(f"draft {state.pending.draft}, which waits for approval")
+    if state.offer and state.offer.version not in record.drafts:
+        lost.append(f"post-mortem {state.offer.version}, which is held back")
     if state.audience.audience_id and state.audience.audience_id not in record.audiences:
         lost.append("its audience")
     return lost

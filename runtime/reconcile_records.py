@@ -120,6 +120,9 @@ class RecordsRepair:
         pending = state.pending is not None and (
             record is None or state.pending.draft not in record.drafts
         )
+        offer = state.offer is not None and (
+            record is None or state.offer.version not in record.drafts
+        )
         await self._mender.drafts(state, now)
         await self._mender.cut(state.id, since, state.steps, [*gone, *behind], now)
         if not state.over:
@@ -130,6 +133,7 @@ class RecordsRepair:
                     since=since,
                     audience=audience if _is_new(state, audience) else None,
                     pending=pending,
+                    offer=offer,
                 ),
             )
         done = [f"written back as of step {state.steps}"]
@@ -137,6 +141,8 @@ class RecordsRepair:
             done.append(f"{doubtful} recipients set to unknown, who count as told")
         if pending and state.pending:
             done.append(f"draft {state.pending.draft} is taken back and written anew")
+        if offer and state.offer:
+            done.append(f"post-mortem {state.offer.version}, held back, is taken back")
         return "; ".join(done)
 
     async def _record(

@@ -287,6 +287,7 @@ def test_a_stated_end_leaves_it_and_restores_the_rhythm(policy: Policy, now: dat
     assert due is not None and due - story.now <= 15 * MINUTE
     story.command(FactsStated(by="ada", eta=story.now + 10 * HOUR))
     assert "extended_left" in story.notes()
+    assert story.state.timers[TimerKind.EXTENDED] == story.state.eta, "it begins again then"
     assert story.state.next_update_due == due, "never later than told"
     story.pass_time(15 * MINUTE)
     after = story.state.next_update_due

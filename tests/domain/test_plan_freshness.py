@@ -18,6 +18,8 @@ from domain.incident import (
     ResolveRequested,
     Stage,
     Targeted,
+    TimerFired,
+    TimerKind,
     UpdatePosted,
 )
 from domain.message import Channel, Gate, Moment
@@ -187,6 +189,38 @@ def test_a_report_that_comes_while_it_is_open_again_waits(told: Story) -> None:
     answers = [a for _, a in told.actions if isinstance(a, AnswerPostMortem)]
     assert [(a.approved, a.version) for a in answers] == [(False, 20)]
     assert told.state.post_mortem is PostMortemState.DUE
+
+
+def test_a_report_published_meanwhile_is_announced_and_not_asked_for_again(told: Story) -> None:
+    told.tell(ResolveRequested(by="ada"))
+    told.approve()
+    told.tell(PostMortemMoved(state=PostMortemState.DRAFTED, version=20, hash="p"))
+    told.versions = 20
+    told.approve()
+    told.tell(AlertsReceived(batch=batch(2)))
+    told.tell(PostMortemMoved(state=PostMortemState.PUBLISHED, version=20, hash="p"))
+    told.approve()
+    told.tell(ResolveRequested(by="ada"))
+    told.approve()
+    # Its run has ended: nobody is there to take a second answer.
+    answers = [a.approved for _, a in told.actions if isinstance(a, AnswerPostMortem)]
+    assert answers == [True]
+    assert told.moments()[-2:] == ["resolution", "post_mortem"]
+    told.pass_time(timedelta(hours=1))
+    assert told.stage() is Stage.CLOSED
+
+
+def test_silence_lets_nothing_out_that_promises_the_past(policy: Policy, now: datetime) -> None:
+    rule = GateRule(gate=Gate.APPROVE, on_silence="send")
+    story = Story(policy.model_copy(update={"gates": (rule,)}), now)
+    waiting = story.state.pending
+    assert waiting is not None and waiting.next_update_at is not None
+    late = waiting.model_copy(update={"promise_is_literal": True})
+    story.state = story.state.model_copy(update={"pending": late})
+    # Nothing ran for so long that the time written out has passed.
+    story.now = waiting.next_update_at + timedelta(minutes=1)
+    story.tell(TimerFired(timer=TimerKind.APPROVAL_ESCALATION))
+    assert story.moments() == [] and story.state.pending is not None
 
 
 def test_a_run_of_an_earlier_edition_goes_on_as_it_began(policy: Policy, now: datetime) -> None:

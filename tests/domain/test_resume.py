@@ -5,13 +5,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from domain.incident import (
+    EDITION,
     AudienceCount,
     Decide,
     Draft,
     IncidentState,
     Note,
     Pending,
+    PostMortemOffer,
     PostMortemState,
     Promise,
     Stage,
@@ -104,6 +108,56 @@ def test_a_version_that_is_still_there_waits_on_for_the_new_audience(policy: Pol
     assert after.pending is not None
     assert (after.pending.draft, after.pending.audience) == (5, new)
     assert after.audience == new
+
+
+def test_a_lost_version_is_written_anew_for_those_who_still_wait_for_it(policy: Policy) -> None:
+    sent_in_part = waiting(Moment.INITIAL)
+    after, _ = mend(
+        state(pending=sent_in_part, edition=EDITION, announced=True),
+        RecordsLost(since=3, pending=True),
+        NOW,
+        policy,
+    )
+    assert after.drafting is not None
+    assert after.drafting.channels == sent_in_part.channels
+
+
+def test_a_lost_end_keeps_what_a_human_said_of_it(policy: Policy) -> None:
+    end = waiting(Moment.RESOLUTION).model_copy(update={"note_id": "note_9"})
+    after, _ = mend(
+        state(pending=end, edition=EDITION), RecordsLost(since=3, pending=True), NOW, policy
+    )
+    assert after.drafting is not None and after.drafting.note_id == "note_9"
+
+
+def test_a_new_audience_over_the_cap_needs_a_second_person(policy: Policy) -> None:
+    capped = policy.model_copy(
+        update={"approval": policy.approval.model_copy(update={"second_over": 0.5})}
+    )
+    new = AudienceCount(audience_id="new", share_of_customers=0.9)
+    after, _ = mend(state(pending=waiting()), RecordsLost(since=3, audience=new), NOW, capped)
+    assert after.pending is not None and after.pending.approvals_needed == 2
+
+
+@pytest.mark.parametrize(
+    ("report", "asked"), [(PostMortemState.DRAFTED, True), (PostMortemState.PUBLISHED, False)]
+)
+def test_a_lost_report_that_is_held_back_is_written_anew_unless_published(
+    policy: Policy, report: PostMortemState, asked: bool
+) -> None:
+    held = PostMortemOffer(version=4, hash="p")
+    before = state(pending=waiting(), offer=held, post_mortem=report, edition=EDITION)
+    kept, actions = mend(before, RecordsLost(since=3, pending=True), NOW, policy)
+    assert kept.offer == held and not any(a.kind == "answer_post_mortem" for a in actions)
+    after, actions = mend(before, RecordsLost(since=3, offer=True), NOW, policy)
+    assert after.offer is None
+    assert after.post_mortem is (PostMortemState.DUE if asked else report)
+    assert any(a.kind == "answer_post_mortem" for a in actions) is asked
+
+
+def test_credits_that_were_being_worked_out_are_asked_for_again(policy: Policy) -> None:
+    after, actions = resume(state(proposing=2), NOW, policy)
+    assert [a.kind for a in actions].count("propose_credits") == 1 and after.proposing == 1
 
 
 def test_a_lost_post_mortem_draft_goes_back_to_its_writer(policy: Policy) -> None:

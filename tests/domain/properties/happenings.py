@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Literal, Protocol
 
 from domain.incident import (
+    Acknowledged,
     AlertsReceived,
     BroadcastDone,
     Decided,
@@ -128,7 +129,10 @@ class Edit:
         old = world.versions.get((pending.draft if pending else len(world.versions)) - self.back)
         if old is None:
             return
-        version = world.write(old.moment, old.draft, old.audience_id, self.invalid)
+        # A version that waits goes to whom it is meant for by now.
+        waits = pending is not None and pending.draft == old.number
+        audience_id = pending.audience.audience_id if pending and waits else old.audience_id
+        version = world.write(old.moment, old.draft, audience_id, self.invalid, old.facts)
         edited = Edited(
             draft=old.number,
             version=version.number,
@@ -246,15 +250,8 @@ class ToldTwice:
             world.answer(BroadcastDone(broadcast=sent[-1].n, moment=sent[-1].moment))
 
 
-@dataclass(frozen=True)
-class RunLost:
-    """Temporal lost the run; it is resumed from the stored state."""
-
-    def happen(self, world: World) -> None:
-        world.lose_run()
-
-
 CONFIRM = ImpactConfirmed(by="ada")
+ACKNOWLEDGE = Acknowledged(by="cleo")
 DISMISS = Dismissed(by="ada")
 RESOLVE = ResolveRequested(by="bob")
 FALSE_ALARM = FalseAlarmMarked(by="bob")

@@ -18,8 +18,9 @@ from domain.incident import (
     TimerFired,
 )
 from domain.message import CLOSING, Moment
+from domain.resume import RecordsLost
 from domain.step import STAFF_CHANNELS
-from tests.domain.properties.listeners import Heard
+from tests.domain.properties.listeners import TOLD_ONLY, Heard
 from tests.domain.properties.world import World
 
 Check = Callable[[World], Iterator[str]]
@@ -105,7 +106,8 @@ def no_message_contradicts_the_state(world: World) -> Iterator[str]:
             if before.over:
                 yield f"{what} is sent after the incident was {before.stage}"
             elif sent.moment is Moment.POST_MORTEM:
-                if before.stage is not Stage.RESOLVED:
+                # With the end, where it waited for that, and never before.
+                if Stage.RESOLVED not in (before.stage, taken.after.stage):
                     yield f"{what} is sent while the incident is {before.stage}"
             elif sent.moment in (Moment.FALSE_ALARM, Moment.CORRECTION):
                 if not false_alarm:
@@ -120,9 +122,21 @@ def no_message_contradicts_the_state(world: World) -> Iterator[str]:
 
 
 def every_broadcast_carries_what_was_written(world: World) -> Iterator[str]:
-    """Broadcasts are numbered without a gap and carry the text and audience of their version."""
+    """Broadcasts are numbered without a gap and carry the text and audience of their version.
+
+    Neither was lost meanwhile.
+    """
     n = 0
+    gone: set[int] = set()
+    nowhere: set[str | None] = set()
+    anew: dict[int, str | None] = {}
     for number, taken in enumerate(world.steps):
+        event, waits = taken.event, taken.before.pending
+        if isinstance(event, RecordsLost):
+            gone |= taken.gone
+            nowhere |= taken.nowhere
+            if event.audience is not None and waits is not None and not event.pending:
+                anew[waits.draft] = event.audience.audience_id
         for sent in taken.broadcasts:
             n += 1
             version = world.versions.get(sent.version)
@@ -130,14 +144,18 @@ def every_broadcast_carries_what_was_written(world: World) -> Iterator[str]:
                 yield f"step {number}: broadcast {sent.n} where {n} was next"
             if version is None or sent.hash != f"h{sent.version}":
                 yield f"step {number}: broadcast {sent.n} carries no text that was written"
+            elif sent.version in gone:
+                yield f"step {number}: broadcast {sent.n} carries a text that was lost"
             elif version.draft is None or version.draft.holding:
                 if sent.audience_id != taken.before.audience.audience_id:
                     yield f"step {number}: {sent.moment} goes to {sent.audience_id}, a new audience"
-            elif sent.audience_id != version.audience_id:
+            elif sent.audience_id != anew.get(sent.version, version.audience_id):
                 yield (
                     f"step {number}: version {sent.version} was written for {version.audience_id} "
                     f"and goes to {sent.audience_id}"
                 )
+            if sent.moment not in TOLD_ONLY and sent.audience_id in nowhere:
+                yield f"step {number}: {sent.moment} goes to {sent.audience_id}, which was lost"
             if sent.expires_at is None or sent.expires_at <= taken.at:
                 yield f"step {number}: broadcast {sent.n} has expired before it is sent"
         if taken.after.broadcasts != n:
@@ -168,7 +186,8 @@ def what_is_waited_for_will_come(world: World) -> Iterator[str]:
                 targets += 1
         if taken.after.over:
             return
-        for waiting in (taken.after.drafting, taken.after.holding):
+        state = taken.after
+        for waiting in (state.drafting, state.holding, state.suggesting, state.executive):
             if waiting is not None and not requests.get(waiting.request):
                 yield f"step {number}: waits for draft {waiting.request}, which will not come"
         if taken.after.targeting and targets < 1:
@@ -212,7 +231,7 @@ def severity_is_a_humans_once_set(world: World) -> Iterator[str]:
         by_human = isinstance(taken.event, SeverityChanged | ImpactConfirmed)
         change = f"step {number}: {before.severity} → {after.severity}"
         if not by_human and before.severity_by_human:
-            yield f"{change} by {taken.event and taken.event.kind}, after a human's word"
+            yield f"{change} by {type(taken.event).__name__}, after a human's word"
         elif not by_human and after.severity.rank > before.severity.rank:
             yield f"{change} without a human"
         if before.severity_by_human and not after.severity_by_human:
@@ -244,7 +263,7 @@ def what_is_refused_or_repeated_changes_nothing(world: World) -> Iterator[str]:
             due = before.timers.get(event.timer)
             idle = due is None or due > taken.at
         passed = before.promise is not None and before.promise.due < taken.at
-        if not idle or passed or event is None:
+        if not idle or passed or event is None or isinstance(event, RecordsLost):
             continue
         if taken.after.model_copy(update={"steps": before.steps}) != before:
             yield f"step {number}: {event.kind} changes the state ({taken.refused or 'idle'})"

@@ -67,17 +67,42 @@ class Ledger:
     rows: list[Heard] = field(default_factory=list)
     opted_out: set[tuple[str, Channel]] = field(default_factory=set)
     audiences: dict[str, frozenset[str]] = field(default_factory=dict)
+    doubted: set[tuple[str, Channel]] = field(default_factory=set)
+    """Whether they were told nobody knows since a loss: they count as told."""
+    _taken: dict[str, datetime] = field(default_factory=dict)
+    _losses: int = 0
 
-    def snapshot(self, components: tuple[str, ...], regions: tuple[str, ...]) -> str:
+    def snapshot(self, components: tuple[str, ...], regions: tuple[str, ...], at: datetime) -> str:
         """The id of the audience of these components and regions; no region means all."""
         found = frozenset(
             c.name
             for c in CONTACTS
             if c.uses & set(components) and (not regions or c.region in regions)
         )
-        key = "aud_" + "_".join(sorted(found))
+        names = "_".join(sorted(found))
+        for losses in range(self._losses + 1):
+            saved = f"aud{losses}_{names}"
+            if saved in self.audiences:
+                return saved
+        key = f"aud{self._losses}_{names}"
         self.audiences[key] = found
+        self._taken[key] = at
         return key
+
+    def lose_audiences(self, since: datetime) -> frozenset[str]:
+        """Those taken after an instant are gone; the same ones taken anew have another id."""
+        self._losses += 1
+        lost = frozenset(key for key, at in self._taken.items() if at > since)
+        for key in lost:
+            del self.audiences[key], self._taken[key]
+        return lost
+
+    def doubt(self, broadcast: Broadcast, audience_id: str | None) -> None:
+        """The rows of a broadcast are gone: whoever may have got it counts as told."""
+        meant = broadcast.model_copy(update={"audience_id": audience_id})
+        for channel in broadcast.channels:
+            found = {(name, channel) for name in self._recipients(meant, channel)}
+            self.doubted |= found - self.opted_out
 
     def send(self, broadcast: Broadcast, step: int, at: datetime) -> dict[str, int]:
         """Write a row per recipient and channel; answers with the counts by state."""
@@ -102,6 +127,7 @@ class Ledger:
 
     def _recipients(self, broadcast: Broadcast, channel: Channel) -> set[str]:
         told = {row.recipient for row in self.rows if row.channel is channel and row.sent}
+        told |= {name for name, doubtful in self.doubted if doubtful is channel}
         if broadcast.moment in TOLD_ONLY and channel is not Channel.INTERNAL:
             return told
         if broadcast.moment is Moment.EXECUTIVE and channel not in FOR_ALL:

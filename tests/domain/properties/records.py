@@ -20,7 +20,8 @@ from domain.incident import (
     TellStaff,
     TimerFired,
 )
-from domain.message import Moment
+from domain.message import Facts, Moment
+from domain.resume import RecordsLost
 from domain.step import STAFF_CHANNELS
 
 
@@ -30,26 +31,37 @@ class Violation(AssertionError):
 
 @dataclass(frozen=True)
 class Version:
-    """A draft version as the world wrote it; `draft` is what was asked, None for a post-mortem."""
+    """A draft version as the world wrote it; `draft` is what was asked, None for a post-mortem.
+
+    `facts` are all that its words may state, from the state in which they were asked for.
+    """
 
     number: int
     moment: Moment
     draft: Draft | None
     audience_id: str | None
     invalid: bool
+    at: datetime
+    facts: Facts | None = None
 
 
 @dataclass(frozen=True)
 class Taken:
-    """One planned event; `event` is None where a lost run was resumed, `late` how late it came."""
+    """One planned event, `late` how late it came; None where a lost run was resumed.
+
+    Where records were lost, `gone` are the versions and `nowhere` the audiences that
+    nobody has any more.
+    """
 
     at: datetime
-    event: Event | None
+    event: Event | RecordsLost | None
     before: IncidentState
     after: IncidentState
     actions: tuple[Action, ...]
     refused: str | None = None
     late: timedelta = timedelta(0)
+    gone: frozenset[int] = frozenset()
+    nowhere: frozenset[str] = frozenset()
 
     @property
     def broadcasts(self) -> tuple[Broadcast, ...]:
@@ -78,9 +90,12 @@ def _line(number: int, taken: Taken) -> str:
     return f"{head} [{state}] {'→ ' + asked if asked else ''}".rstrip()
 
 
-def _event(event: Event | None) -> str:
+def _event(event: Event | RecordsLost | None) -> str:
     if event is None:
         return "the run was lost and resumed"
+    if isinstance(event, RecordsLost):
+        said = event.model_dump(exclude={"since"}, exclude_defaults=True)
+        return f"the records after step {event.since} were lost {said or ''}".rstrip()
     if isinstance(event, AlertsReceived):
         batch = event.batch
         confirms = " confirms" if batch.confirms else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from hypothesis import strategies as st
@@ -13,6 +13,7 @@ from domain.message import Channel
 from domain.signal import Severity
 from tests.domain.properties.ending import Relapse, bring_to_an_end
 from tests.domain.properties.happenings import (
+    ACKNOWLEDGE,
     CONFIRM,
     DISMISS,
     FALSE_ALARM,
@@ -29,7 +30,6 @@ from tests.domain.properties.happenings import (
     OldButton,
     OptOut,
     Resolve,
-    RunLost,
     StrayTimer,
     ToldTwice,
     Wait,
@@ -37,7 +37,9 @@ from tests.domain.properties.happenings import (
     severity,
     update,
 )
+from tests.domain.properties.knowing import ApproveCredits, Facts, ResolveOwing
 from tests.domain.properties.listeners import CONTACTS
+from tests.domain.properties.losses import Restored, RunLost
 from tests.domain.properties.policies import GATES, Variant
 from tests.domain.properties.world import SECOND, Pace, World
 
@@ -93,7 +95,7 @@ commands: st.SearchStrategy[Event] = st.one_of(
     st.sampled_from(
         [RESOLVE, RESOLVE, CONFIRM, CONFIRM, RESOLVE, DISMISS, FALSE_ALARM, POST_MORTEM_NUDGE]
     ),
-    st.sampled_from([handed_over("approver"), handed_over("commander")]),
+    st.sampled_from([handed_over("approver"), handed_over("commander"), ACKNOWLEDGE]),
     st.builds(
         ImpactConfirmed,
         by=st.just("bob"),
@@ -128,8 +130,32 @@ opt_outs = st.builds(
     who=st.sampled_from([c.name for c in CONTACTS]),
     channel=st.sampled_from([Channel.EMAIL, Channel.IN_APP, Channel.SMS]),
 )
+facts = st.builds(
+    Facts,
+    words=st.sampled_from([("cause",), ("workaround",), ("cause", "workaround"), ()]),
+    eta=st.sampled_from([None, timedelta(minutes=20), timedelta(hours=2)]),
+    share=st.sampled_from([None, None, 0.05, 0.6]),
+    began=st.sampled_from([None, None, timedelta(minutes=40), timedelta(hours=5)]),
+    take_back=st.sampled_from([False, False, True]),
+    raced=st.sampled_from([False, False, True]),
+)
+owing = st.builds(ResolveOwing, approve=st.sampled_from([True, True, False]), some=st.booleans())
+credits: st.SearchStrategy[Happening] = st.one_of(
+    owing, st.builds(ApproveCredits, some=st.booleans())
+)
+_BACK = ["a second", "half a rhythm", "a rhythm", "three rhythms", "past the re-open window"]
+restored: st.SearchStrategy[Happening] = st.builds(
+    Restored,
+    back=st.sampled_from(_BACK),
+    down=st.sampled_from([False, False, True]),
+    unread=st.booleans(),
+)
 rare: st.SearchStrategy[Happening] = st.one_of(
     st.sampled_from(TimerKind).map(StrayTimer), opt_outs, st.just(ToldTwice()), st.just(RunLost())
+)
+losses: st.SearchStrategy[Happening] = st.one_of(
+    st.builds(RunLost, down=st.sampled_from([None, "a rhythm", "until something is due"])),
+    restored,
 )
 happenings: st.SearchStrategy[Happening] = st.one_of(
     waits,
@@ -151,6 +177,9 @@ happenings: st.SearchStrategy[Happening] = st.one_of(
     edits,
     outages,
     rare,
+    facts,
+    credits,
+    losses,
 )
 relapses: st.SearchStrategy[Relapse] = st.sampled_from(["never", "before", "after"])
 variants = st.builds(
@@ -183,6 +212,17 @@ def _told(then: st.SearchStrategy[Happening]) -> st.SearchStrategy[Sequence[Happ
 
 
 stories = st.builds(Story, variant=variants, pace=paces, first=first_alerts, then=_told(happenings))
+
+
+def losing(loss: st.SearchStrategy[Happening], within: int) -> st.SearchStrategy[Story]:
+    """Stories that have a loss among their first happenings."""
+
+    def insert(story: Story, at: int, lost: Happening) -> Story:
+        return replace(story, then=[*story.then[:at], lost, *story.then[at:]])
+
+    return st.builds(insert, stories, st.integers(0, within), loss)
+
+
 # Everything that happens while we are up, our words are ready in time and break no rule.
 _UP = st.one_of(
     waits,
@@ -194,6 +234,9 @@ _UP = st.one_of(
     st.builds(Edit, by=st.sampled_from(PEOPLE)),
     rare,
     st.just(Resolve()),
+    facts,
+    credits,
+    st.builds(Restored, back=st.sampled_from(_BACK), unread=st.booleans()),
 )
 prompt_stories = st.builds(
     Story,

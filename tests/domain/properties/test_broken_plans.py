@@ -8,22 +8,37 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pytest
+from hypothesis import strategies as st
 
 import domain.plan as planning
-from domain import plan_alerts, refusals
+import domain.resume as resuming
+from domain import plan_alerts, plan_facts, refusals
+from domain.credits import EVERYBODY
 from domain.errors import Refused
-from domain.incident import Action, Decided, Drafted, Edited, IncidentState, Pending, SettlePromise
+from domain.incident import (
+    Action,
+    CreditsProposed,
+    Decided,
+    Drafted,
+    Edited,
+    IncidentState,
+    Pending,
+    SettlePromise,
+)
 from domain.message import Channel, Moment
+from domain.plan_credits import on_credits_proposed
+from domain.plan_facts import write_anew
 from domain.plan_messages import on_drafted
 from domain.policy import Policy
-from domain.resume import resume
+from domain.resume import RecordsLost, mend, resume
 from domain.signal import AlertBatch
 from domain.step import Step
-from tests.domain.properties import accounts, invariants, world
+from tests.domain.properties import accounts, invariants, statements, world
+from tests.domain.properties.checks import CHECKS
 from tests.domain.properties.exploring import SEARCH, explore
 from tests.domain.properties.invariants import Check
 from tests.domain.properties.records import Violation
-from tests.domain.properties.stories import Story, stories
+from tests.domain.properties.stories import Story, losing, restored, stories
 
 # The search ends with the first story that shows the break; most take fewer than fifty.
 STORIES = 1200
@@ -37,6 +52,7 @@ class Break:
     make: Callable[[pytest.MonkeyPatch], None]
     check: Check
     breach: str
+    drawn: st.SearchStrategy[Story] = stories
 
 
 def the_end_forgets_who_was_told(patch: pytest.MonkeyPatch) -> None:
@@ -144,6 +160,50 @@ def a_resumed_run_asks_for_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(world, "resume", resumed)
 
 
+def what_is_proposed_counts_as_approved(patch: pytest.MonkeyPatch) -> None:
+    """Messages state a credit as soon as it was worked out."""
+
+    def proposed(step: Step, event: CreditsProposed) -> None:
+        on_credits_proposed(step, event)
+        if event.accounts:
+            step.set(credits={EVERYBODY: "10"})
+            write_anew(step)
+
+    patch.setitem(planning._HANDLERS, "credits_proposed", proposed)
+
+
+def a_lost_text_is_asked_for_everywhere(patch: pytest.MonkeyPatch) -> None:
+    """What waits for some channels only is written anew for all, with its texts gone."""
+    patch.setattr(resuming, "_draft_anew", lambda step, pending: step.draft(pending.moment))
+
+
+def a_lost_text_goes_on_waiting(patch: pytest.MonkeyPatch) -> None:
+    """After a loss the version whose texts are gone can still be approved."""
+
+    def mended(
+        state: IncidentState, lost: RecordsLost, now: datetime, policy: Policy
+    ) -> tuple[IncidentState, list[Action]]:
+        return mend(state, lost.model_copy(update={"pending": False}), now, policy)
+
+    patch.setattr(world, "mend", mended)
+
+
+def a_resumed_run_forgets_the_credits(patch: pytest.MonkeyPatch) -> None:
+    """What was being worked out when the run was lost never comes."""
+
+    def resumed(
+        state: IncidentState, now: datetime, policy: Policy
+    ) -> tuple[IncidentState, list[Action]]:
+        return resume(state.model_copy(update={"proposing": 0}), now, policy)
+
+    patch.setattr(world, "resume", resumed)
+
+
+def a_fact_leaves_what_waits_as_it_is(patch: pytest.MonkeyPatch) -> None:
+    """What was written before somebody stated a fact goes out without it."""
+    patch.setattr(plan_facts, "write_anew", lambda step: None)
+
+
 BREAKS = (
     Break(
         the_end_forgets_who_was_told,
@@ -162,7 +222,33 @@ BREAKS = (
     Break(every_gate_stands_open, accounts.nothing_unapproved_goes_out, "approved by nobody"),
     Break(alerts_overrule_people, invariants.severity_is_a_humans_once_set, "after a human's word"),
     Break(a_resumed_run_asks_for_nothing, invariants.what_is_waited_for_will_come, "will not come"),
+    Break(
+        what_is_proposed_counts_as_approved,
+        statements.no_amount_is_stated_unapproved,
+        "states credit_percent",
+    ),
+    Break(
+        a_lost_text_is_asked_for_everywhere,
+        invariants.nobody_hears_the_same_twice,
+        "is a second|has the number|escalates again",
+        losing(restored, 3),
+    ),
+    Break(
+        a_lost_text_goes_on_waiting,
+        invariants.every_broadcast_carries_what_was_written,
+        "a text that was lost",
+    ),
+    Break(
+        a_resumed_run_forgets_the_credits,
+        statements.what_is_owed_is_proposed,
+        "nobody will propose",
+    ),
+    Break(
+        a_fact_leaves_what_waits_as_it_is, statements.what_is_said_is_as_stated, "says|begins|end"
+    ),
 )
+# Enough for the break to show many times over.
+MANY = 60
 
 
 @pytest.mark.parametrize("fault", BREAKS, ids=lambda fault: fault.make.__name__)
@@ -175,4 +261,18 @@ def test_is_caught(fault: Break, monkeypatch: pytest.MonkeyPatch) -> None:
             raise Violation(breaches[0])
 
     with pytest.raises(Violation, match=fault.breach):
-        explore(fault.make.__name__, stories, judge, STORIES, SEARCH)
+        explore(fault.make.__name__, fault.drawn, judge, STORIES, SEARCH)
+
+
+def test_only_one_check_stands_between_customers_and_unapproved_amounts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    what_is_proposed_counts_as_approved(monkeypatch)
+    breached: set[str] = set()
+
+    def judge(story: Story) -> None:
+        lived = story.live()
+        breached.update(check.__name__ for check in CHECKS if any(check(lived)))
+
+    explore("unapproved amounts", stories, judge, MANY, SEARCH)
+    assert breached == {statements.no_amount_is_stated_unapproved.__name__}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, cycle
 
@@ -19,6 +19,7 @@ from domain.incident import (
     Broadcast,
     BroadcastDone,
     Close,
+    CreditsProposed,
     Decide,
     Draft,
     Drafted,
@@ -26,27 +27,33 @@ from domain.incident import (
     IncidentState,
     Note,
     OpenPostMortem,
+    OpenWarRoom,
     PostMortemMoved,
     PostMortemState,
+    ProposeCredits,
     SettlePromise,
     Target,
     Targeted,
     TellStaff,
     TimerFired,
+    WarRoomOpened,
 )
-from domain.message import CLOSING, Moment
+from domain.message import CLOSING, Facts, Moment
 from domain.plan import next_timer, open_incident, plan
 from domain.policy import Policy
 from domain.refusals import refusal
-from domain.resume import resume
+from domain.resume import RecordsLost, mend, resume
 from domain.signal import AlertBatch
 from tests.domain.properties.listeners import Ledger
 from tests.domain.properties.records import Taken, Version, Violation, narrate
+from tests.domain.properties.telling import facts_of, owed
 
 # Not on a full minute, so that what is cut to the minute shows.
 START = datetime(2026, 3, 10, 14, 0, 7, 250_000, tzinfo=UTC)
 NOTHING = timedelta(0)
 SECOND = timedelta(seconds=1)
+# What is under way in a run, and ends with it.
+ENDS_WITH_ITS_RUN = (Drafted, Targeted, CreditsProposed, WarRoomOpened)
 # More events than this at one instant, and the plan goes in circles.
 MOST_AT_ONCE = 300
 
@@ -78,6 +85,11 @@ class World:
     ignored: Counter[str] = field(default_factory=Counter)
     """Actions that this world does not know, by kind: they are left without an answer."""
     longest_outage: timedelta = NOTHING
+    proposed: dict[str, str] = field(default_factory=dict)
+    """Credits that wait for a person, in percent by plan."""
+    approved: dict[str, str] = field(default_factory=dict)
+    answered_in_vain: list[int] = field(default_factory=list)
+    """Steps that answer a post-mortem whose run has ended: nobody takes that answer."""
 
     def __post_init__(self) -> None:
         self._answers: list[tuple[datetime, int, Event]] = []
@@ -85,7 +97,7 @@ class World:
         self._delays = cycle(self.pace.answers)
         self._invalid = cycle(self.pace.invalid)
         self._literal = cycle(self.pace.literal)
-        self._public = False
+        self._public = self._reviewed = False
         self.state = open_incident("inc_world", self.first, self.now, False)
         self.tell(AlertsReceived(batch=self.first))
 
@@ -109,15 +121,65 @@ class World:
             self.tell(event)
         return allowed
 
-    def lose_run(self) -> None:
-        """The running state is lost with all answers under way; it goes on from what is stored."""
+    def lose_run(self, down: timedelta = NOTHING) -> None:
+        """The running state is lost with all answers under way; it goes on from what is stored.
+
+        `down` is how long nothing ran before it did.
+        """
         if self.state.over:
             return
-        self._answers = [a for a in self._answers if not isinstance(a[2], Drafted | Targeted)]
+        self.now += down
+        self.longest_outage = max(self.longest_outage, down)
+        self._answers = [a for a in self._answers if not isinstance(a[2], ENDS_WITH_ITS_RUN)]
         heapq.heapify(self._answers)
         before = IncidentState.model_validate_json(self.state.model_dump_json())
         after, actions = resume(before, self.now, self.policy)
         self._take(Taken(self.now, None, before, after, tuple(actions)))
+        self.pass_time(NOTHING)
+
+    def lose_records(self, back: timedelta) -> None:
+        """PostgreSQL comes back as it was so long ago, and the run hears what of it is gone.
+
+        Texts and audiences from after then are; what is under way is asked for again by its
+        activity, and saved as things are now.
+        """
+        if self.state.over:
+            return
+        since, before = self.now - back, self.state
+        busy = {e.version for e in self.awaited() if isinstance(e, Drafted | PostMortemMoved)}
+        gone = frozenset(n for n, v in self.versions.items() if v.at > since and n not in busy)
+        nowhere = self.ledger.lose_audiences(since)
+        self._answers = [(at, n, self._retried(event)) for at, n, event in self._answers]
+        audience = before.audience
+        if audience.audience_id is not None:
+            audience = self._audience()
+        for sent in (b for t in self.steps if t.at > since for b in t.broadcasts):
+            self.ledger.doubt(sent, audience.audience_id)
+        new = audience.audience_id != before.audience.audience_id
+        lost = RecordsLost(
+            since=max((t.after.steps for t in self.steps if t.at <= since), default=0),
+            audience=audience if new else None,
+            pending=before.pending is not None and before.pending.draft in gone,
+            offer=before.offer is not None and before.offer.version in gone,
+        )
+        after, actions = mend(before, lost, self.now, self.policy)
+        self._take(
+            Taken(self.now, lost, before, after, tuple(actions), None, NOTHING, gone, nowhere)
+        )
+
+    def _retried(self, event: Event) -> Event:
+        """An answer under way when the records were lost, with an audience that is there."""
+        if isinstance(event, Targeted):
+            return event.model_copy(update={"audience": self._audience()})
+        if isinstance(event, Drafted):
+            version = self.versions[event.version]
+            draft = version.draft
+            if draft is not None and not (draft.holding or draft.moment in CLOSING):
+                audience = self._audience()
+                moved = replace(version, audience_id=audience.audience_id)
+                self.versions[event.version] = moved
+                return event.model_copy(update={"audience": audience})
+        return event
 
     def _take(self, taken: Taken) -> None:
         self.steps.append(taken)
@@ -167,10 +229,16 @@ class World:
         heapq.heappush(self._answers, (self.now + delay, next(self._numbers), event))
 
     def write(
-        self, moment: Moment, draft: Draft | None, audience_id: str | None, invalid: bool
+        self,
+        moment: Moment,
+        draft: Draft | None,
+        audience_id: str | None,
+        invalid: bool,
+        facts: Facts | None = None,
     ) -> Version:
         """Keep a new version under the next number."""
-        version = Version(len(self.versions) + 1, moment, draft, audience_id, invalid)
+        number = len(self.versions) + 1
+        version = Version(number, moment, draft, audience_id, invalid, self.now, facts)
         self.versions[version.number] = version
         return version
 
@@ -188,13 +256,17 @@ class World:
                 self._draft_post_mortem()
             case AnswerPostMortem():
                 self._answer_post_mortem(action)
+            case ProposeCredits():
+                self.answer(self._credits())
+            case OpenWarRoom():
+                self.answer(WarRoomOpened(name=action.name))
             case Note() | Decide() | SettlePromise() | TellStaff() | Close():
                 pass
             case _:
                 self.ignored[type(action).__name__] += 1
 
     def _audience(self) -> AudienceCount:
-        key = self.ledger.snapshot(self.state.components, self.state.regions)
+        key = self.ledger.snapshot(self.state.components, self.state.regions, self.now)
         size = len(self.ledger.audiences[key])
         return AudienceCount(audience_id=key, accounts=size, recipients=size, share=self.pace.share)
 
@@ -202,7 +274,8 @@ class World:
         kept = draft.holding or draft.moment in CLOSING
         audience = self.state.audience if kept else self._audience()
         invalid = next(self._invalid)
-        version = self.write(draft.moment, draft, audience.audience_id, invalid)
+        facts = facts_of(self.state, draft, audience, self.policy, self.now)
+        version = self.write(draft.moment, draft, audience.audience_id, invalid, facts)
         self.answer(
             Drafted(
                 request=draft.request,
@@ -217,11 +290,20 @@ class World:
             )
         )
 
+    def _credits(self) -> CreditsProposed:
+        """Work out what each plan is owed; it waits for a person from now on."""
+        self.proposed = owed(self.state, self.policy, self.now)
+        return CreditsProposed(accounts=len(self.proposed), total=f"{len(self.proposed)}.00 USD")
+
     def _draft_post_mortem(self) -> None:
         version = self.write(Moment.POST_MORTEM, None, None, next(self._invalid))
         self._post_mortem(PostMortemState.DRAFTED, version.number)
 
     def _answer_post_mortem(self, action: AnswerPostMortem) -> None:
+        if self._reviewed:
+            self.answered_in_vain.append(len(self.steps) - 1)
+            return
+        self._reviewed = action.approved
         if action.approved:
             public = self._public
             done = PostMortemState.PUBLISHED if public else PostMortemState.COMPLETED
