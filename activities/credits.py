@@ -8,7 +8,8 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
-from domain.incident import CreditsProposed, IncidentState
+from domain.events import CreditsProposed
+from domain.incident import IncidentState
 from domain.policy import Policy
 from domain.ports import Clock, Policies
 

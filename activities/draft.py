@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
 from domain.edits import distinct_lines
+from domain.events import Drafted
 from domain.facts import (
     audience_rule,
     build_facts,
@@ -18,7 +19,7 @@ from domain.facts import (
     rule_text,
     story,
 )
-from domain.incident import AudienceCount, Draft, Drafted, IncidentState
+from domain.incident import AudienceCount, Draft, IncidentState
 from domain.message import CLOSING, Channel, DraftText, DraftVersion, Facts, Finding, Moment
 from domain.policy import Policy
 from domain.ports import (

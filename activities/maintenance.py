@@ -9,8 +9,9 @@ from temporalio import activity
 
 from activities.draft import DraftWriter
 from activities.record import RecordActivities, Recorded, RecordInput
+from domain.events import Drafted
 from domain.facts import audience_rule
-from domain.incident import AudienceCount, Draft, Drafted
+from domain.incident import AudienceCount, Draft
 from domain.maintenance import MaintenanceState
 from domain.maintenance_facts import MaintenanceWords, maintenance_facts
 from domain.maintenance_words import for_customers

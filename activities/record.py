@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from domain.actions import Decide, Note, SettlePromise
 from domain.cascade import TakeIn
 from domain.errors import Refused
-from domain.incident import Decide, IncidentState, Note, SettlePromise
+from domain.incident import IncidentState
 from domain.policy import Policy
 from domain.ports import (
     BroadcastSpec,

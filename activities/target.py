@@ -5,8 +5,9 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 
+from domain.events import Targeted
 from domain.facts import audience_rule
-from domain.incident import IncidentState, Targeted
+from domain.incident import IncidentState
 from domain.policy import Policy
 from domain.ports import Audiences, Clock, Policies, TrustRecords
 from domain.trust import tightened

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from domain.actions import OpenWarRoom
 from domain.errors import Permanent, Transient
-from domain.incident import OpenWarRoom, WarRoomOpened
+from domain.events import WarRoomOpened
 from domain.policy import Policy
 
 

@@ -10,30 +10,21 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Literal
 
+from domain.actions import Action, Broadcast, Note, OpenPostMortem, SettlePromise, Target
 from domain.backtest_record import Crowd, HumanAct, Kept, Sent
 from domain.classification import SignalClass, plausible_start
-from domain.incident import (
-    Action,
+from domain.events import (
     AlertsReceived,
-    Broadcast,
     BroadcastDone,
     Decided,
-    Draft,
     Drafted,
     Event,
-    Frozen,
     ImpactConfirmed,
-    IncidentState,
-    Note,
-    OpenPostMortem,
     PostMortemMoved,
-    PostMortemState,
-    SettlePromise,
-    Stage,
-    Target,
     Targeted,
     TimerFired,
 )
+from domain.incident import Draft, Frozen, IncidentState, PostMortemState, Stage
 from domain.message import FOR_ALL, Channel
 from domain.plan import next_timer, open_incident, plan
 from domain.policy import Policy

@@ -14,20 +14,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from domain.incident import (
+from domain.events import (
     AlertsReceived,
     BroadcastDone,
     Decided,
     Drafted,
     Edited,
-    Frozen,
     HandedOver,
-    IncidentState,
     PolicyAdopted,
-    Stage,
     Targeted,
     TimerFired,
 )
+from domain.incident import Frozen, IncidentState, Stage
 from domain.signal import Severity
 
 ID_PREFIX = "mnt_"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from domain.errors import Refused
-from domain.incident import Decided, Edited, PolicyAdopted, Stage
+from domain.events import Decided, Edited, PolicyAdopted
+from domain.incident import Stage
 from domain.maintenance import (
     Begun,
     CalledOff,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from domain.incident import Broadcast, Draft, Pending, Promise, SettlePromise, Stage, TimerKind
+from domain.actions import Broadcast, SettlePromise
+from domain.incident import Draft, Pending, Promise, Stage, TimerKind
 from domain.maintenance import MaintenanceState
 from domain.maintenance_policy import MaintenancePlan
 from domain.message import Channel, Moment

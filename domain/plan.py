@@ -10,18 +10,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from domain.actions import Action, Decide, Note, TellStaff
 from domain.cascade import Absorb
-from domain.incident import (
-    EDITION,
-    Action,
-    BroadcastDone,
-    Decide,
-    Event,
-    IncidentState,
-    Note,
-    TellStaff,
-    TimerKind,
-)
+from domain.events import BroadcastDone, Event
+from domain.incident import EDITION, IncidentState, TimerKind
 from domain.plan_alerts import on_alerts
 from domain.plan_cascade import (
     on_absorb,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from domain.confirmation import weigh
+from domain.events import AlertsReceived
 from domain.incident import (
     ACTIVE,
-    AlertsReceived,
     IncidentState,
     PostMortemOffer,
     PostMortemState,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from domain.actions import SettlePromise
 from domain.cascade import (
     Absorb,
     AnswerMerge,
@@ -20,7 +21,7 @@ from domain.cascade import (
     TakeIn,
 )
 from domain.grouping import category_of_all
-from domain.incident import ACTIVE, IncidentState, Promise, SettlePromise, Stage, TimerKind
+from domain.incident import ACTIVE, IncidentState, Promise, Stage, TimerKind
 from domain.link_refusals import absorb_refusal, merge_refusal, split_refusal
 from domain.message import Channel
 from domain.plan_alerts import alerts_fire, alerts_stopped, confirm, severity_rose

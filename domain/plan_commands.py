@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from domain.incident import (
-    ACTIVE,
+from domain.events import (
     Dismissed,
     FalseAlarmMarked,
     HandedOver,
     ImpactConfirmed,
     ResolveRequested,
     SeverityChanged,
-    Stage,
-    TimerKind,
     UpdatePosted,
 )
+from domain.incident import ACTIVE, Stage, TimerKind
 from domain.message import Moment
 from domain.plan_alerts import confirm, keep_post_mortem, severity_rose
 from domain.plan_credits import propose_credits

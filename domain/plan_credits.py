@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from domain.incident import CreditsApproved, CreditsProposed, ProposeCredits
+from domain.actions import ProposeCredits
+from domain.events import CreditsApproved, CreditsProposed
 from domain.plan_facts import write_anew
 from domain.plan_post_mortem import write_report_anew
 from domain.step import Step

@@ -6,7 +6,8 @@ policy it does nothing, so that incidents under older policies go on as they beg
 
 from __future__ import annotations
 
-from domain.incident import Event, IncidentState
+from domain.events import Event
+from domain.incident import IncidentState
 from domain.plan_assessment import keep_assessment, keep_eta
 from domain.plan_engage import keep_response
 from domain.plan_executive import keep_executives

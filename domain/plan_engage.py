@@ -5,9 +5,9 @@ The first act of a human acknowledges, whatever it is; `Acknowledged` is one tha
 
 from __future__ import annotations
 
+from domain.actions import OpenWarRoom
 from domain.duties import Duties
-from domain.incident import (
-    ACTIVE,
+from domain.events import (
     Acknowledged,
     Decided,
     Edited,
@@ -16,14 +16,12 @@ from domain.incident import (
     FalseAlarmMarked,
     HandedOver,
     ImpactConfirmed,
-    IncidentState,
-    OpenWarRoom,
     ResolveRequested,
     SeverityChanged,
-    TimerKind,
     UpdatePosted,
     WarRoomOpened,
 )
+from domain.incident import ACTIVE, IncidentState, TimerKind
 from domain.refusals import refusal
 from domain.step import Step
 

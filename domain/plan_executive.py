@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from domain.incident import ACTIVE, Decide, Draft, Drafted, Pending, TimerKind
+from domain.actions import Decide
+from domain.events import Drafted
+from domain.incident import ACTIVE, Draft, Pending, TimerKind
 from domain.step import Step, audience_or
 
 

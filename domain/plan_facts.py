@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from domain.classification import severity_for_share
-from domain.incident import ACTIVE, FactsStated, Stage
+from domain.events import FactsStated
+from domain.incident import ACTIVE, Stage
 from domain.message import CLOSING, Moment
 from domain.plan_alerts import severity_rose
 from domain.step import Step

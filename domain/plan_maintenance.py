@@ -12,20 +12,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from domain.incident import (
-    Action,
-    AlertsReceived,
-    BroadcastDone,
-    Decide,
-    Decided,
-    Drafted,
-    Note,
-    Pending,
-    PolicyAdopted,
-    Stage,
-    Targeted,
-    TellStaff,
-)
+from domain.actions import Action, Decide, Note, TellStaff
+from domain.events import AlertsReceived, BroadcastDone, Decided, Drafted, PolicyAdopted, Targeted
+from domain.incident import Pending, Stage
 from domain.maintenance import (
     CATEGORY,
     SEVERITY,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from domain.incident import Stage, TimerFired, TimerKind
+from domain.events import TimerFired
+from domain.incident import Stage, TimerKind
 from domain.maintenance_step import MaintenanceStep
 from domain.message import Moment
 from domain.plan_timers import on_timer as on_approval_timer

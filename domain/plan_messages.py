@@ -2,21 +2,10 @@
 
 from __future__ import annotations
 
+from domain.actions import AnswerPostMortem, Decide
 from domain.classification import severity_for_share
-from domain.incident import (
-    ACTIVE,
-    AnswerPostMortem,
-    BroadcastDone,
-    Decide,
-    Decided,
-    Draft,
-    Drafted,
-    Edited,
-    Pending,
-    PostMortemState,
-    Targeted,
-    TimerKind,
-)
+from domain.events import BroadcastDone, Decided, Drafted, Edited, Targeted
+from domain.incident import ACTIVE, Draft, Pending, PostMortemState, TimerKind
 from domain.message import CLOSING, Channel, Moment
 from domain.plan_executive import executive_written
 from domain.plan_regions import accept_regions, hold_for_region, tell_region_doubt

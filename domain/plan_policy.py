@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from domain.incident import PolicyAdopted, TimerKind
+from domain.events import PolicyAdopted
+from domain.incident import TimerKind
 from domain.plan_alerts import confirm_by_rule
 from domain.step import Step
 

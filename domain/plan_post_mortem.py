@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from domain.incident import (
-    Decide,
-    Pending,
-    PostMortemMoved,
-    PostMortemOffer,
-    PostMortemState,
-    Stage,
-    TimerKind,
-)
+from domain.actions import Decide
+from domain.events import PostMortemMoved
+from domain.incident import Pending, PostMortemOffer, PostMortemState, Stage, TimerKind
 from domain.message import Channel, Moment
 from domain.step import STAFF_CHANNELS, Step
 

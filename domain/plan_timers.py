@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from domain.incident import ACTIVE, Pending, TimerFired, TimerKind
+from domain.events import TimerFired
+from domain.incident import ACTIVE, Pending, TimerKind
 from domain.plan_alerts import confirm_by_rule
 from domain.plan_assessment import assessment_due, eta_passed, missing_facts
 from domain.plan_commands import draft_the_end

@@ -6,8 +6,7 @@ from datetime import datetime
 
 from domain.cascade import MergeAsked, SplitAsked
 from domain.errors import Refused
-from domain.incident import (
-    ACTIVE,
+from domain.events import (
     Acknowledged,
     Decided,
     Dismissed,
@@ -15,13 +14,12 @@ from domain.incident import (
     Event,
     FactsStated,
     ImpactConfirmed,
-    IncidentState,
     PolicyAdopted,
     ResolveRequested,
     SeverityChanged,
-    Stage,
     UpdatePosted,
 )
+from domain.incident import ACTIVE, IncidentState, Stage
 from domain.link_refusals import merge_refusal, split_refusal
 from domain.plan_freshness import outdated, promises_the_past
 

@@ -7,18 +7,14 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from domain.actions import Action, AnswerPostMortem, ProposeCredits, Target, TellStaff
 from domain.incident import (
-    Action,
-    AnswerPostMortem,
     AudienceCount,
     Frozen,
     IncidentState,
     Pending,
     PostMortemOffer,
     PostMortemState,
-    ProposeCredits,
-    Target,
-    TellStaff,
 )
 from domain.maintenance import MaintenanceState
 from domain.maintenance_step import MaintenanceStep

@@ -5,23 +5,25 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from domain.incident import (
+from domain.actions import (
     Action,
     AnswerPostMortem,
-    AudienceCount,
     Broadcast,
     Close,
     Decide,
-    Draft,
-    IncidentState,
     Note,
     OpenPostMortem,
+    SettlePromise,
+    Target,
+)
+from domain.incident import (
+    AudienceCount,
+    Draft,
+    IncidentState,
     Pending,
     PostMortemState,
     Promise,
-    SettlePromise,
     Stage,
-    Target,
     TimerKind,
 )
 from domain.message import CLOSING, Channel, Gate, Moment

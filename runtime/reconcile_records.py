@@ -15,8 +15,9 @@ from adapters.db.maintenances import MaintenanceStore
 from adapters.db.mend import LOST_HASH, Mender
 from adapters.db.policies import PolicyStore
 from adapters.db.reconcile import IncidentRecord
+from domain.events import BroadcastDone
 from domain.facts import audience_rule
-from domain.incident import AudienceCount, BroadcastDone, IncidentState
+from domain.incident import AudienceCount, IncidentState
 from domain.maintenance import MaintenanceState
 from domain.message import Channel, Moment
 from domain.policy import Policy

@@ -15,7 +15,8 @@ from adapters.db.maintenances import MaintenanceStore
 from adapters.db.policies import PolicyStore
 from adapters.db.reconcile import IncidentRecord, Records
 from domain.errors import NotFound
-from domain.incident import BroadcastDone, IncidentState, PostMortemState
+from domain.events import BroadcastDone
+from domain.incident import IncidentState, PostMortemState
 from domain.maintenance import is_maintenance
 from domain.message import Moment
 from domain.ports import BroadcastSpec

@@ -6,7 +6,8 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
 from domain.errors import Refused
-from domain.incident import IncidentState, PolicyAdopted
+from domain.events import PolicyAdopted
+from domain.incident import IncidentState
 from domain.policy import Policy
 from domain.policy_change import unfit
 from domain.refusals import refusal

@@ -17,7 +17,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.deliver import DeliverActivities, FallBackInput, OpenedBroadcast, SettleInput
 from activities.round import DeliverInput, DeliverResult
-from domain.incident import BroadcastDone
+from domain.events import BroadcastDone
 from domain.message import Channel
 from domain.ports import BroadcastSpec, ChannelCounts
 from domain.signal import Severity

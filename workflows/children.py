@@ -11,7 +11,8 @@ from contextlib import suppress
 from temporalio import workflow
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from domain.incident import AnswerPostMortem, Broadcast, IncidentState, OpenPostMortem
+from domain.actions import AnswerPostMortem, Broadcast, OpenPostMortem
+from domain.incident import IncidentState
 from domain.ports import BroadcastSpec
 from workflows import names
 from workflows.messages import PostMortemAnswer, PostMortemStart

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from temporalio import workflow
 
-from domain.incident import Event, IncidentState
+from domain.events import Event
+from domain.incident import IncidentState
 from domain.refusals import refusal
 from workflows.messages import (
     AcknowledgeInput,

@@ -17,30 +17,31 @@ from activities.credits import CreditsInput
 from activities.draft import DraftInput
 from activities.record import Recorded, RecordInput
 from activities.war_room import WarRoomInput
-from domain.cascade import AnswerMerge, AskMerge, HandTo, OpenSplit, TakeIn
-from domain.incident import (
+from domain.actions import (
     Action,
-    AlertsReceived,
     AnswerPostMortem,
     Broadcast,
     Close,
-    CreditsProposed,
     Decide,
-    Draft,
-    Drafted,
-    Event,
-    IncidentState,
     Note,
     OpenPostMortem,
     OpenWarRoom,
-    PolicyAdopted,
-    PostMortemMoved,
     ProposeCredits,
     SettlePromise,
     Target,
     TellStaff,
+)
+from domain.cascade import AnswerMerge, AskMerge, HandTo, OpenSplit, TakeIn
+from domain.events import (
+    AlertsReceived,
+    CreditsProposed,
+    Drafted,
+    Event,
+    PolicyAdopted,
+    PostMortemMoved,
     WarRoomOpened,
 )
+from domain.incident import Draft, IncidentState
 from domain.plan import open_incident, plan
 from domain.ports import BroadcastSpec
 from domain.refusals import refusal

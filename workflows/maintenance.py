@@ -14,20 +14,9 @@ from temporalio import workflow
 
 from activities.maintenance import MaintenanceDraftInput, MaintenanceRecordInput
 from activities.record import Recorded
-from domain.incident import (
-    Action,
-    Broadcast,
-    Decide,
-    Decided,
-    Draft,
-    Drafted,
-    Edited,
-    Note,
-    PolicyAdopted,
-    SettlePromise,
-    Target,
-    TellStaff,
-)
+from domain.actions import Action, Broadcast, Decide, Note, SettlePromise, Target, TellStaff
+from domain.events import Decided, Drafted, Edited, PolicyAdopted
+from domain.incident import Draft
 from domain.maintenance import Event, MaintenanceState, Objected, Scheduled
 from domain.maintenance_refusals import maintenance_refusal
 from domain.plan_maintenance import plan_maintenance

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from domain.cascade import MergeAsked, SplitAsked
-from domain.incident import (
+from domain.events import (
     Acknowledged,
     CreditsApproved,
     Decided,
@@ -19,14 +19,12 @@ from domain.incident import (
     FalseAlarmMarked,
     HandedOver,
     ImpactConfirmed,
-    IncidentState,
-    Pending,
     PolicyAdopted,
     ResolveRequested,
     SeverityChanged,
-    Stage,
     UpdatePosted,
 )
+from domain.incident import IncidentState, Pending, Stage
 from domain.policy import Policy
 from domain.signal import AlertBatch, Severity
 

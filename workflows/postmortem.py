@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from temporalio import workflow
 
 from activities.postmortem import PostMortemDraft, PostMortemInput, PublishInput
-from domain.incident import PostMortemMoved, PostMortemState
+from domain.events import PostMortemMoved
+from domain.incident import PostMortemState
 from workflows import names, options
 from workflows.messages import PostMortemAnswer, PostMortemResult, PostMortemStart
 

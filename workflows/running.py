@@ -13,16 +13,10 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.approval import TellStaffInput
 from activities.target import TargetInput
+from domain.actions import Action, Note
 from domain.errors import Refused
-from domain.incident import (
-    Action,
-    IncidentState,
-    Note,
-    PolicyAdopted,
-    Targeted,
-    TimerFired,
-    TimerKind,
-)
+from domain.events import PolicyAdopted, Targeted, TimerFired
+from domain.incident import IncidentState, TimerKind
 from domain.plan import next_timer
 from domain.policy import Policy
 from domain.resume import RecordsLost

@@ -6,13 +6,7 @@ from typing import Any
 
 from temporalio import workflow
 
-from domain.incident import (
-    AlertsReceived,
-    BroadcastDone,
-    Decided,
-    Edited,
-    PolicyAdopted,
-)
+from domain.events import AlertsReceived, BroadcastDone, Decided, Edited, PolicyAdopted
 from domain.policy import Policy
 from domain.resume import RecordsLost
 from domain.signal import AlertBatch

@@ -18,7 +18,8 @@ from adapters.db.cursors import DEFAULT_LIMIT, Page, read_cursor, write_cursor
 from adapters.db.incidents_read import Utc, View
 from domain.credits import EVERYBODY, Credit, CreditPolicy, Span, credit, outage
 from domain.errors import BadInput, FieldError, NotFound, Refused
-from domain.incident import CreditsProposed, IncidentState
+from domain.events import CreditsProposed
+from domain.incident import IncidentState
 from domain.policy import Policy
 
 BATCH = 5_000

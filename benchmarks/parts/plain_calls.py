@@ -20,18 +20,9 @@ from activities.record import RecordInput
 from activities.round import DeliverInput
 from activities.target import TargetInput
 from adapters.db.intake import Intake
-from domain.incident import (
-    Action,
-    AlertsReceived,
-    Broadcast,
-    Decide,
-    Draft,
-    Event,
-    IncidentState,
-    Note,
-    SettlePromise,
-    Target,
-)
+from domain.actions import Action, Broadcast, Decide, Note, SettlePromise, Target
+from domain.events import AlertsReceived, Event
+from domain.incident import Draft, IncidentState
 from domain.plan import open_incident, plan
 from domain.policy import Policy
 from domain.ports import BroadcastSpec

@@ -18,19 +18,9 @@ from activities.target import TargetInput
 from adapters.chat.slack import Slack, SlackSettings
 from adapters.db.models import AccountRow, ContactRow, ImportRow, IncidentRow
 from adapters.db.policies import PolicyStore
-from domain.incident import (
-    AlertsReceived,
-    Decide,
-    Decided,
-    Draft,
-    Event,
-    IncidentState,
-    Note,
-    SettlePromise,
-    Target,
-    TellStaff,
-    TimerFired,
-)
+from domain.actions import Decide, Note, SettlePromise, Target, TellStaff
+from domain.events import AlertsReceived, Decided, Event, TimerFired
+from domain.incident import Draft, IncidentState
 from domain.plan import next_timer, open_incident, plan
 from domain.policy import Policy
 from runtime.wiring import build_desk, build_steps

@@ -17,7 +17,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.approval import AT_ONCE, ApprovalActivities, TellStaffInput
 from adapters.chat.slack import Slack, SlackSettings
 from domain.errors import Transient
-from domain.incident import (
+from domain.events import (
     AlertsReceived,
     Dismissed,
     Edited,

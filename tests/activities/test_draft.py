@@ -18,7 +18,8 @@ from adapters.db.model_drafts import ModelDraftRow
 from adapters.db.models import AccountRow, DraftRow, IncidentRow, NoteRow, SignalRow
 from adapters.db.notes import Notes
 from adapters.db.policies import PolicyStore
-from domain.incident import AudienceCount, Draft, Drafted, IncidentState, Stage
+from domain.events import Drafted
+from domain.incident import AudienceCount, Draft, IncidentState, Stage
 from domain.message import Channel, Moment
 from domain.policy import Policy
 from domain.signal import Severity

@@ -12,7 +12,8 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.war_room import WarRoomActivities, WarRoomInput
 from adapters.chat.slack import Slack
-from domain.incident import Acknowledged, OpenWarRoom, WarRoomOpened
+from domain.actions import OpenWarRoom
+from domain.events import Acknowledged, WarRoomOpened
 from domain.policy import Policy
 from domain.signal import Severity
 from tests.activities.staff_world import URL, Office, policy_with, settings

@@ -14,7 +14,7 @@ from activities.postmortem import PostMortemDraft, PostMortemInput, PublishInput
 from adapters.db.drafts import DraftStore
 from adapters.db.notes import Notes
 from adapters.db.post_mortems import PostMortemStore
-from domain.incident import UpdatePosted
+from domain.events import UpdatePosted
 from domain.message import Channel, DraftVersion, Moment
 from domain.policy import Policy
 from domain.post_mortem import PreventionAction, Statement

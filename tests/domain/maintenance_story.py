@@ -5,21 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from domain.incident import (
-    Action,
-    AudienceCount,
-    Broadcast,
-    BroadcastDone,
-    Decided,
-    Draft,
-    Drafted,
-    Note,
-    SettlePromise,
-    Target,
-    Targeted,
-    TellStaff,
-    TimerFired,
-)
+from domain.actions import Action, Broadcast, Note, SettlePromise, Target, TellStaff
+from domain.events import BroadcastDone, Decided, Drafted, Targeted, TimerFired
+from domain.incident import AudienceCount, Draft
 from domain.maintenance import Event, Impact, MaintenanceState, Scheduled
 from domain.maintenance_facts import MaintenanceWords, maintenance_facts
 from domain.maintenance_refusals import maintenance_refusal

@@ -6,26 +6,17 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from domain.incident import (
-    Action,
+from domain.actions import Action, Broadcast, Note, SettlePromise, Target, TellStaff
+from domain.events import (
     AlertsReceived,
-    AudienceCount,
-    Broadcast,
     BroadcastDone,
     Decided,
-    Draft,
     Drafted,
     Event,
-    IncidentState,
-    Note,
-    Promise,
-    SettlePromise,
-    Stage,
-    Target,
     Targeted,
-    TellStaff,
     TimerFired,
 )
+from domain.incident import AudienceCount, Draft, IncidentState, Promise, Stage
 from domain.message import Channel
 from domain.plan import next_timer, open_incident, plan
 from domain.policy import Policy

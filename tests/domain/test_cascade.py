@@ -19,16 +19,15 @@ from domain.cascade import (
     SplitOpened,
     TakeIn,
 )
-from domain.incident import (
+from domain.events import (
     AlertsReceived,
     Event,
     ResolveRequested,
     SeverityChanged,
-    Stage,
     Targeted,
-    TimerKind,
     UpdatePosted,
 )
+from domain.incident import Stage, TimerKind
 from domain.message import Channel, Moment
 from domain.plan import plan
 from domain.plan_cascade import split_state

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from domain.classification import UNKNOWN_REGION, classify_signal
-from domain.incident import AlertsReceived, Dismissed, ImpactConfirmed, PolicyAdopted, TimerKind
+from domain.events import AlertsReceived, Dismissed, ImpactConfirmed, PolicyAdopted
+from domain.incident import TimerKind
 from domain.policy import Policy
 from domain.policy_check import contradictions
 from domain.policy_sections import ConfirmationRule

@@ -7,23 +7,20 @@ from typing import Any
 
 import pytest
 
-from domain.incident import (
+from domain.actions import OpenWarRoom, ProposeCredits
+from domain.events import (
     Acknowledged,
     AlertsReceived,
-    AudienceCount,
     Decided,
     FactsStated,
     HandedOver,
     ImpactConfirmed,
-    OpenWarRoom,
-    ProposeCredits,
     ResolveRequested,
     SeverityChanged,
-    Stage,
-    TimerKind,
     UpdatePosted,
     WarRoomOpened,
 )
+from domain.incident import AudienceCount, Stage, TimerKind
 from domain.message import Gate, Moment
 from domain.plan import open_incident, plan
 from domain.policy import Policy

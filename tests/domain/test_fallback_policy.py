@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from domain.incident import BroadcastDone, Draft, ResolveRequested
+from domain.events import BroadcastDone, ResolveRequested
+from domain.incident import Draft
 from domain.message import Channel, Moment
 from domain.policy import Policy
 from domain.policy_sections import Delivery

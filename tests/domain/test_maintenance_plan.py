@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from domain.incident import AlertsReceived, AudienceCount, PolicyAdopted, Stage, TimerKind
+from domain.events import AlertsReceived, PolicyAdopted
+from domain.incident import AudienceCount, Stage, TimerKind
 from domain.maintenance import (
     Begun,
     CalledOff,

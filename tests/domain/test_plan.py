@@ -7,10 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from domain.incident import (
+from domain.actions import Broadcast, Decide, Note
+from domain.events import (
     AlertsReceived,
-    Broadcast,
-    Decide,
     Decided,
     Dismissed,
     Drafted,
@@ -18,15 +17,12 @@ from domain.incident import (
     FalseAlarmMarked,
     HandedOver,
     ImpactConfirmed,
-    Note,
     PostMortemMoved,
-    PostMortemState,
     ResolveRequested,
     SeverityChanged,
-    Stage,
-    TimerKind,
     UpdatePosted,
 )
+from domain.incident import PostMortemState, Stage, TimerKind
 from domain.message import Channel, Moment
 from domain.policy import Policy
 from domain.signal import Severity

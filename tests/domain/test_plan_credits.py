@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from domain.facts import build_facts
-from domain.incident import (
-    AnswerPostMortem,
-    AudienceCount,
+from domain.actions import AnswerPostMortem, ProposeCredits
+from domain.events import (
     CreditsApproved,
     CreditsProposed,
     Decided,
     PostMortemMoved,
-    PostMortemState,
-    ProposeCredits,
     ResolveRequested,
-    Stage,
 )
+from domain.facts import build_facts
+from domain.incident import AudienceCount, PostMortemState, Stage
 from domain.message import Facts, Moment
 from domain.policy import Policy
 from domain.signal import Severity

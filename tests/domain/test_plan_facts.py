@@ -6,15 +6,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from domain.events import AlertsReceived, FactsStated, ResolveRequested, UpdatePosted
 from domain.facts import build_facts, story
-from domain.incident import (
-    AlertsReceived,
-    AudienceCount,
-    FactsStated,
-    ResolveRequested,
-    Stage,
-    UpdatePosted,
-)
+from domain.incident import AudienceCount, Stage
 from domain.message import Channel, Facts, Moment
 from domain.policy import Policy
 from domain.ports import DraftRequest

@@ -6,22 +6,18 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from domain.incident import (
+from domain.actions import AnswerPostMortem, OpenPostMortem
+from domain.events import (
     AlertsReceived,
-    AnswerPostMortem,
-    Draft,
     Drafted,
     Edited,
-    OpenPostMortem,
     PostMortemMoved,
-    PostMortemState,
     ResolveRequested,
-    Stage,
     Targeted,
     TimerFired,
-    TimerKind,
     UpdatePosted,
 )
+from domain.incident import Draft, PostMortemState, Stage, TimerKind
 from domain.message import Channel, Gate, Moment
 from domain.policy import Policy
 from domain.policy_sections import GateRule

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from domain.incident import AlertsReceived, PolicyAdopted, TimerKind
+from domain.events import AlertsReceived, PolicyAdopted
+from domain.incident import TimerKind
 from domain.policy import Policy
 from domain.policy_change import SHOWN, changes, unfit
 from domain.signal import AlertBatch, Severity

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from domain.classification import NOT_CONFIRMED, SignalClass, classify_signal, severity_for_share
-from domain.incident import AlertsReceived, AudienceCount, Targeted
+from domain.events import AlertsReceived, Targeted
+from domain.incident import AudienceCount
 from domain.plan import plan
 from domain.policy import Policy
 from domain.signal import Severity, Signal, SignalStatus

@@ -7,15 +7,15 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from pydantic import ValidationError
 
+from domain.actions import TellStaff
+from domain.events import PostMortemMoved
 from domain.incident import (
     AudienceCount,
     IncidentState,
     Pending,
-    PostMortemMoved,
     PostMortemOffer,
     PostMortemState,
     Stage,
-    TellStaff,
 )
 from domain.message import Channel, Moment
 from domain.plan import plan

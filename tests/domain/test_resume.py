@@ -7,19 +7,17 @@ from typing import Any
 
 import pytest
 
+from domain.actions import Decide, Note, Target
 from domain.incident import (
     EDITION,
     AudienceCount,
-    Decide,
     Draft,
     IncidentState,
-    Note,
     Pending,
     PostMortemOffer,
     PostMortemState,
     Promise,
     Stage,
-    Target,
 )
 from domain.message import Channel, Moment
 from domain.policy import Policy

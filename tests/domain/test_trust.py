@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 import yaml
 
+from domain.actions import Target
 from domain.duties import Trust
-from domain.incident import Target, Targeted
+from domain.events import Targeted
 from domain.message import Channel, Gate, Moment
 from domain.policy import Policy
 from domain.policy_sections import GateRule

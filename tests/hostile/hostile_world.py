@@ -33,19 +33,9 @@ from adapters.db.policies import PolicyStore
 from adapters.db.tokens import Tokens
 from adapters.inapp.builtin import BuiltinBanner
 from adapters.status_pages.builtin import BuiltinStatusPage
-from domain.incident import (
-    AlertsReceived,
-    Broadcast,
-    Decide,
-    Decided,
-    Draft,
-    Event,
-    IncidentState,
-    Note,
-    SettlePromise,
-    Target,
-    TellStaff,
-)
+from domain.actions import Broadcast, Decide, Note, SettlePromise, Target, TellStaff
+from domain.events import AlertsReceived, Decided, Event
+from domain.incident import Draft, IncidentState
 from domain.message import Channel, DraftVersion
 from domain.plan import open_incident, plan
 from domain.policy import Policy

@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.db.audit_export import export_log
 from adapters.db.models import NoteRow
 from adapters.email.mime import build_mail
-from domain.incident import UpdatePosted
+from domain.events import UpdatePosted
 from domain.message import Channel
 from domain.policy import Policy
 from runtime.logs import configure_logs

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from domain.incident import AlertsReceived, Decided, FalseAlarmMarked, ResolveRequested, Stage
+from domain.events import AlertsReceived, Decided, FalseAlarmMarked, ResolveRequested
+from domain.incident import Stage
 from domain.message import Channel
 from domain.policy import Policy
 from domain.policy_sections import Resolution

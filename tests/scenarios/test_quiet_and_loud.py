@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.drafters.templates import TemplateDrafter
+from domain.events import AlertsReceived, SeverityChanged, UpdatePosted
 from domain.facts import build_facts
-from domain.incident import AlertsReceived, SeverityChanged, Stage, TimerKind, UpdatePosted
+from domain.incident import Stage, TimerKind
 from domain.message import Channel, Moment
 from domain.policy import Policy
 from domain.ports import DraftRequest

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from domain.incident import AlertsReceived, ImpactConfirmed, UpdatePosted
+from domain.events import AlertsReceived, ImpactConfirmed, UpdatePosted
 from domain.message import Gate
 from domain.policy import Policy
 from domain.policy_sections import GateRule

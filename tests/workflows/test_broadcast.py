@@ -21,7 +21,7 @@ from temporalio.worker import Worker
 from adapters.db.ledger import Ledger
 from adapters.db.switches import Switches
 from domain.errors import Transient
-from domain.incident import BroadcastDone
+from domain.events import BroadcastDone
 from domain.message import Channel, Moment, OutboundMessage
 from domain.policy import Policy
 from domain.ports import BroadcastSpec, Sender

@@ -16,7 +16,8 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.postmortem import PostMortemDraft, PostMortemInput, PublishInput
-from domain.incident import IncidentState, PostMortemMoved
+from domain.events import PostMortemMoved
+from domain.incident import IncidentState
 from domain.signal import Severity
 from runtime.temporal import sandbox_runner
 from workflows import names

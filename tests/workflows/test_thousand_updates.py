@@ -19,14 +19,8 @@ from activities.record import RecordActivities
 from activities.target import TargetInput
 from activities.war_room import WarRoomInput
 from domain.cascade import TakeIn
-from domain.incident import (
-    AudienceCount,
-    BroadcastDone,
-    Drafted,
-    IncidentState,
-    Targeted,
-    WarRoomOpened,
-)
+from domain.events import BroadcastDone, Drafted, Targeted, WarRoomOpened
+from domain.incident import AudienceCount, IncidentState
 from domain.message import Channel, Gate, Moment
 from domain.policy import Policy
 from domain.policy_sections import GateRule, Route

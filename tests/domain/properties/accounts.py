@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from pydantic import TypeAdapter
 
-from domain.incident import Decided, Event, IncidentState, Promise, TimerFired, TimerKind
+from domain.events import Decided, Event, TimerFired
+from domain.incident import IncidentState, Promise, TimerKind
 from domain.message import CLOSING, Channel, Gate, Moment
 from domain.plan import plan
 from domain.policy import Policy

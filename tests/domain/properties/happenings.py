@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal, Protocol
 
-from domain.incident import (
+from domain.events import (
     Acknowledged,
     AlertsReceived,
     BroadcastDone,
@@ -23,14 +23,12 @@ from domain.incident import (
     HandedOver,
     ImpactConfirmed,
     PostMortemMoved,
-    PostMortemState,
     ResolveRequested,
     SeverityChanged,
-    Stage,
     TimerFired,
-    TimerKind,
     UpdatePosted,
 )
+from domain.incident import PostMortemState, Stage, TimerKind
 from domain.message import Channel
 from domain.policy import Policy
 from domain.signal import AlertBatch, Severity

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
-from domain.incident import (
-    ACTIVE,
+from domain.events import (
     AlertsReceived,
     Drafted,
     FalseAlarmMarked,
     ImpactConfirmed,
     ResolveRequested,
     SeverityChanged,
-    Stage,
     Targeted,
     TimerFired,
 )
+from domain.incident import ACTIVE, Stage
 from domain.message import CLOSING, Moment
 from domain.resume import RecordsLost
 from domain.step import STAFF_CHANNELS

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from domain.credits import EVERYBODY
-from domain.incident import CreditsApproved, FactsStated
+from domain.events import CreditsApproved, FactsStated
 from tests.domain.properties.happenings import RESOLVE, LetOut, Wait
 from tests.domain.properties.world import World
 

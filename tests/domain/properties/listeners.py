@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from domain.incident import Broadcast
+from domain.actions import Broadcast
 from domain.message import CLOSING, FOR_ALL, PER_ACCOUNT, Channel, Moment
 from domain.step import STAFF_CHANNELS
 

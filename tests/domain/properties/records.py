@@ -6,20 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from domain.incident import (
-    Action,
-    AlertsReceived,
-    Broadcast,
-    BroadcastDone,
-    Decide,
-    Draft,
-    Event,
-    IncidentState,
-    Note,
-    SettlePromise,
-    TellStaff,
-    TimerFired,
-)
+from domain.actions import Action, Broadcast, Decide, Note, SettlePromise, TellStaff
+from domain.events import AlertsReceived, BroadcastDone, Event, TimerFired
+from domain.incident import Draft, IncidentState
 from domain.message import Facts, Moment
 from domain.resume import RecordsLost
 from domain.step import STAFF_CHANNELS

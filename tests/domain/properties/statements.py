@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from domain.actions import ProposeCredits
 from domain.credits import credit_numbers
-from domain.incident import CreditsApproved, CreditsProposed, ProposeCredits
+from domain.events import CreditsApproved, CreditsProposed
 from domain.message import Facts
 from tests.domain.properties.world import World
 

@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from hypothesis import strategies as st
 
-from domain.incident import Event, ImpactConfirmed, Stage, TimerKind
+from domain.events import Event, ImpactConfirmed
+from domain.incident import Stage, TimerKind
 from domain.message import Channel
 from domain.signal import Severity
 from tests.domain.properties.ending import Relapse, bring_to_an_end

@@ -13,18 +13,11 @@ from hypothesis import strategies as st
 import domain.plan as planning
 import domain.resume as resuming
 from domain import plan_alerts, plan_facts, refusals
+from domain.actions import Action, SettlePromise
 from domain.credits import EVERYBODY
 from domain.errors import Refused
-from domain.incident import (
-    Action,
-    CreditsProposed,
-    Decided,
-    Drafted,
-    Edited,
-    IncidentState,
-    Pending,
-    SettlePromise,
-)
+from domain.events import CreditsProposed, Decided, Drafted, Edited
+from domain.incident import IncidentState, Pending
 from domain.message import Channel, Moment
 from domain.plan_credits import on_credits_proposed
 from domain.plan_facts import write_anew

@@ -16,7 +16,9 @@ from dataclasses import dataclass, field
 import pytest
 from hypothesis import strategies as st
 
-from domain.incident import ACTIVE, BroadcastDone, Note, Stage
+from domain.actions import Note
+from domain.events import BroadcastDone
+from domain.incident import ACTIVE, Stage
 from domain.resume import RecordsLost
 from tests.domain.properties import accounts
 from tests.domain.properties.checks import CHECKS

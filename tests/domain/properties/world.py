@@ -12,32 +12,31 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, cycle
 
-from domain.incident import (
-    AlertsReceived,
+from domain.actions import (
     AnswerPostMortem,
-    AudienceCount,
     Broadcast,
-    BroadcastDone,
     Close,
-    CreditsProposed,
     Decide,
-    Draft,
-    Drafted,
-    Event,
-    IncidentState,
     Note,
     OpenPostMortem,
     OpenWarRoom,
-    PostMortemMoved,
-    PostMortemState,
     ProposeCredits,
     SettlePromise,
     Target,
-    Targeted,
     TellStaff,
+)
+from domain.events import (
+    AlertsReceived,
+    BroadcastDone,
+    CreditsProposed,
+    Drafted,
+    Event,
+    PostMortemMoved,
+    Targeted,
     TimerFired,
     WarRoomOpened,
 )
+from domain.incident import AudienceCount, Draft, IncidentState, PostMortemState
 from domain.message import CLOSING, Facts, Moment
 from domain.plan import next_timer, open_incident, plan
 from domain.policy import Policy
