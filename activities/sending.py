@@ -18,6 +18,7 @@ from domain.message import (
     DraftVersion,
     OutboundMessage,
     Recipient,
+    message_key,
 )
 from domain.policy_sections import Delivery
 from domain.ports import BroadcastSpec, Claim, Clock, Outcome, Sender
@@ -41,12 +42,6 @@ class Composer(Protocol):
     ) -> OutboundMessage: ...
 
     def preview(self, draft: DraftVersion, channel: Channel, locale: str) -> DraftText: ...
-
-
-def message_key(incident_id: str, n: int, channel: Channel, recipient: str) -> str:
-    """Constant across retries, different for each message, and nobody can be read from it."""
-    whole = f"{incident_id}.{n}.{channel.value}.{recipient}"
-    return hashlib.sha256(whole.encode()).hexdigest()[:32]
 
 
 def addressee(channel: Channel, recipient: Recipient) -> str:

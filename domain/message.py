@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -177,3 +178,9 @@ class Receipt(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     provider_id: str
+
+
+def message_key(incident_id: str, n: int, channel: Channel, recipient: str) -> str:
+    """Constant across retries, different for each message, and nobody can be read from it."""
+    whole = f"{incident_id}.{n}.{channel.value}.{recipient}"
+    return hashlib.sha256(whole.encode()).hexdigest()[:32]

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.db.audit import append_in
 from adapters.db.incidents_read import Utc, View
 from adapters.db.maintenance_models import MaintenanceRow, ObjectionRow
-from adapters.db.models import AccountRow, ContactRow, IncidentRow
+from adapters.db.models import AccountRow, BroadcastRow, ContactRow, IncidentRow
 from domain.errors import BadInput, FieldError, NotFound
+from domain.maintenance import ID_PREFIX
+from domain.message import Channel, message_key
 
 
 class Objection(View):
@@ -29,6 +32,13 @@ class Objection(View):
     late: bool
     assignee: str | None
     at: Utc
+
+
+class Answered(View):
+    """The maintenance and the contact whose mail somebody answers."""
+
+    maintenance_id: str
+    contact_id: str
 
 
 class Objections:
@@ -108,6 +118,27 @@ class Objections:
             ).one()
         view = Objection.model_validate(found._asdict() | {"account_name": account.name})
         return view, made is not None
+
+    async def answered(self, sender: str, answers: Collection[str]) -> Answered | None:
+        """What a sender (an address in lower case) answers, by the Message-IDs' local parts; None
+        where that is no mail of ours about planned work to this sender."""
+        if not sender or not answers:
+            return None
+        known = select(ContactRow.id).where(func.lower(ContactRow.email) == sender)
+        sent = (
+            select(BroadcastRow.incident_id, BroadcastRow.n)
+            .where(BroadcastRow.incident_id.startswith(ID_PREFIX, autoescape=True))
+            .order_by(BroadcastRow.id.desc())
+        )
+        async with self.engine.connect() as conn:
+            contacts = (await conn.scalars(known)).all()
+            broadcasts = (await conn.execute(sent)).all() if contacts else []
+        for contact in contacts:
+            for broadcast in broadcasts:
+                key = message_key(broadcast.incident_id, broadcast.n, Channel.EMAIL, contact)
+                if key in answers:
+                    return Answered(maintenance_id=broadcast.incident_id, contact_id=contact)
+        return None
 
     async def of(self, maintenance_id: str) -> list[Objection]:
         """All objections to a maintenance, oldest first."""

@@ -9,12 +9,11 @@ from pathlib import Path
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from activities.sending import message_key
 from adapters.drafters.compose import Composer
 from adapters.email.mime import build_mail
 from benchmarks.parts.mail_file import Mail, write_mails
 from benchmarks.parts.town import PUBLIC_URL
-from domain.message import Channel, DraftVersion, Recipient
+from domain.message import Channel, DraftVersion, Recipient, message_key
 from domain.policy import Policy
 from domain.ports import BroadcastSpec
 from runtime.wiring import CONTENT

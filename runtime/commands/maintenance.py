@@ -48,6 +48,8 @@ Objections = Annotated[
     str | None,
     typer.Option("--objections-until", metavar="TIME", help="Until when customers may object."),
 ]
+# EX_TEMPFAIL of sysexits.h, which mail systems know.
+TEMPORARY_FAILURE = 75
 SHOWN = ("id", "stage", "title", "components", "starts_at", "ends_at", "impact", "pending")
 
 
@@ -229,6 +231,30 @@ def objections(
         items = call(client, "GET", path)["items"]
     shown = ("at", "account_id", "account_name", "late", "assignee", "reason")
     emit(items if as_json else [_readable(i, shown) for i in items], as_json)
+
+
+@app.command()
+def reply(
+    mail: Annotated[
+        typer.FileBinaryRead, typer.Argument(metavar="FILE|-", help="A mail as it was received.")
+    ],
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Hand over a customer's reply to a notice: it becomes an objection of their account.
+
+    For a rule of your mail system (docs/maintenance.md). What programs write and what answers no
+    notice is left alone. Ends with 75 while the gateway does not take it, so that the mail system
+    tries again.
+    """
+    headers = {"Content-Type": "message/rfc822"}
+    with open_gateway(data_dir) as client:
+        try:
+            path = "/api/maintenances/replies"
+            done = call(client, "POST", path, content=mail.read(), headers=headers)
+        except typer.Exit:
+            raise typer.Exit(TEMPORARY_FAILURE) from None
+    emit({key: value for key, value in done.items() if as_json or value is not None}, as_json)
 
 
 def _command(

@@ -13,11 +13,10 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.deliver import OpenedBroadcast, SettleInput
 from activities.round import IN_FLIGHT, Budget, DeliverInput, DeliverResult
-from activities.sending import message_key
 from adapters.db.ledger import Ledger
 from adapters.db.switches import Switches
 from domain.errors import OutcomeUnknown, Permanent, Transient
-from domain.message import Channel, Moment, OutboundMessage
+from domain.message import Channel, Moment, OutboundMessage, message_key
 from domain.policy import Policy
 from domain.ports import BroadcastSpec, ChannelCounts
 from tests.activities.delivery_world import (

@@ -27,6 +27,7 @@ from gateway import (
     console_maintenances,
     feeds,
     maintenance_pages,
+    maintenance_replies,
     maintenances,
     problems,
     staff,
@@ -161,8 +162,8 @@ async def doors_on(engine: AsyncEngine, policy: Policy) -> AsyncIterator[Doors]:
         problems.install(app)
         app.router.routes.extend(status_page.Pages(deps).routes)
         modules = (
-            banner, staff, maintenances, maintenance_pages, console_maintenances, console,
-            feeds, status_api, status_page,
+            banner, staff, maintenance_replies, maintenances, maintenance_pages,
+            console_maintenances, console, feeds, status_api, status_page,
         )  # fmt: skip
         for door in modules:
             app.include_router(door.router(deps))
