@@ -42,9 +42,10 @@ _PAGE, _PAGES = 1000, 20
 _CODE = re.compile(r"[a-z0-9_]{1,60}")
 _DIGITS = re.compile(r"[0-9]{1,15}")
 _DEFAULT_WAIT = 30.0
-# The SDK logs whole messages and answers; what is worth a line is in our own errors.
+# The SDK logs whole messages and answers; what is worth a line is in our own errors. By its level,
+# because whoever configures logging later (uvicorn does) enables what was disabled.
 _MUTE = logging.getLogger("adapters.chat.slack.sdk")
-_MUTE.disabled = True
+_MUTE.setLevel(logging.CRITICAL + 1)
 _LONGEST_ANSWER = 3000
 
 
